@@ -1,0 +1,4 @@
+"""Networks: architectures, families of methods built on them, weights, tiled prediction.
+
+The only home of torch.
+"""
