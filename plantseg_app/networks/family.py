@@ -1,0 +1,139 @@
+"""What every kind of network has to offer, so that one trainer, one predictor and one zoo serve them all.
+
+A family is the settings of an architecture: a frozen object that a model card stores, that builds its network,
+makes the targets it learns from, and says what its output channels mean. To add one, write one folder under
+`plantseg_app/networks/` with one subclass. Decoding embeddings to labels is the work of steps, not of a family.
+"""
+
+from __future__ import annotations
+
+import abc
+import dataclasses
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from plantseg_app.core.registry import Registry
+from plantseg_app.core.step import readable_errors
+from plantseg_app.core.volume import Kind, VoxelSize
+from plantseg_app.errors import RequestError
+
+
+@dataclasses.dataclass(frozen=True)
+class Output:
+    """One thing that a network predicts.
+
+    Attributes
+    ----------
+    name
+        Its name in the predict step, for example ``"boundary"``.
+    kind
+        The kind of volume it becomes.
+    channels
+        The output channels it consists of.
+    """
+
+    name: str
+    kind: Kind
+    channels: tuple[int, ...]
+
+
+class NetworkFamily(BaseModel, abc.ABC):
+    """The settings of one network architecture, and what follows from them.
+
+    Class attributes
+    ----------------
+    kind
+        The name of the family in a model card.
+    title
+        Its name for people.
+    default_workflow
+        The ready-made workflow that turns its output into cells.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: ClassVar[str]
+    title: ClassVar[str]
+    default_workflow: ClassVar[str]
+
+    @classmethod
+    def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
+        """Register every concrete family under its kind."""
+        super().__pydantic_init_subclass__(**kwargs)
+        if "kind" in cls.__dict__:
+            FAMILIES.add(cls.kind, cls)
+
+    @property
+    @abc.abstractmethod
+    def in_channels(self) -> int:
+        """Number of image channels the network reads."""
+
+    @property
+    @abc.abstractmethod
+    def is_2d(self) -> bool:
+        """Whether the network sees single slices."""
+
+    @property
+    @abc.abstractmethod
+    def outputs(self) -> tuple[Output, ...]:
+        """What it predicts, the main thing first."""
+
+    @property
+    @abc.abstractmethod
+    def grid_vox(self) -> tuple[int, int, int]:
+        """Pooling grid (Z, Y, X): tiles that start on its multiples see the same pooling as the whole image."""
+
+    @property
+    @abc.abstractmethod
+    def receptive_radius_vox(self) -> tuple[int, int, int]:
+        """How far (Z, Y, X) an output voxel sees at most: the halo that makes tiles exact."""
+
+    @property
+    @abc.abstractmethod
+    def tiles_exactly(self) -> bool:
+        """Whether tiling can equal the untiled network; false when a norm layer averages over the tile."""
+
+    @abc.abstractmethod
+    def build(self) -> torch.nn.Module:
+        """Return the untrained network; it maps (N, C, Z, Y, X), or (N, C, Y, X) in 2D, to logits."""
+
+    @abc.abstractmethod
+    def activate(self, logits: torch.Tensor) -> torch.Tensor:
+        """Return what the logits mean, for example probabilities."""
+
+    @abc.abstractmethod
+    def targets(self, labels: NDArray[Any], voxel_size_um: VoxelSize | None) -> NDArray[np.float32]:
+        """Return (C, Z, Y, X) float32, what the network should say about (Z, Y, X) `labels`."""
+
+    @abc.abstractmethod
+    def loss(self, logits: torch.Tensor, target: torch.Tensor) -> dict[str, torch.Tensor]:
+        """Return the named terms whose sum is minimised."""
+
+    def to_plain(self) -> dict[str, Any]:
+        """Return plain data for a model card; `make_family` reads it back."""
+        return {"kind": self.kind, **self.model_dump(mode="json")}
+
+
+FAMILIES: Registry[type[NetworkFamily]] = Registry("network family")
+"""All families by kind; filled by importing `plantseg_app.networks.families`."""
+
+
+def make_family(plain: Mapping[str, Any]) -> NetworkFamily:
+    """Build a family from the mapping in a model card.
+
+    Raises
+    ------
+    RequestError
+        If the kind or a setting is unknown, or a value is out of range.
+    """
+    settings = dict(plain)
+    family = FAMILIES.get(str(settings.pop("kind", "")))
+    try:
+        return family(**settings)
+    except ValidationError as error:
+        raise RequestError(readable_errors(error, family.kind, list(family.model_fields))) from error

@@ -1,0 +1,70 @@
+"""The only place that knows where the program keeps and finds its files.
+
+Works in a checkout, in an installed wheel and in a frozen bundle alike. Nothing is created here: a folder is
+made by whoever writes into it. `PLANTSEG_APP_HOME` moves everything the program keeps to another folder.
+
+>>> resources_dir().name
+'resources'
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+HOME_VARIABLE = "PLANTSEG_APP_HOME"
+
+
+def home_dir() -> Path:
+    """Return the folder that holds downloaded models, sessions, cache and preferences (it may not exist yet)."""
+    override = os.environ.get(HOME_VARIABLE)
+    if override:
+        return Path(override).expanduser()
+    if sys.platform == "win32":
+        base = Path(os.environ.get("LOCALAPPDATA", str(Path.home() / "AppData" / "Local")))
+        return base / "PlantSegApp"
+    if sys.platform == "darwin":
+        return Path.home() / "Library" / "Application Support" / "PlantSegApp"
+    return Path(os.environ.get("XDG_DATA_HOME", str(Path.home() / ".local" / "share"))) / "plantseg-app"
+
+
+def user_models_dir() -> Path:
+    """Return the folder of models a person downloaded, trained or added."""
+    return home_dir() / "models"
+
+
+def cache_dir() -> Path:
+    """Return the folder of intermediate results, safe to delete at any time."""
+    return home_dir() / "cache"
+
+
+def sessions_dir() -> Path:
+    """Return the folder in which running and crashed sessions keep their volumes."""
+    return home_dir() / "sessions"
+
+
+def bundled_models_dir() -> Path:
+    """Return the folder of the models that ship with the program."""
+    return _bundled("models_zoo")
+
+
+def resources_dir() -> Path:
+    """Return the folder of icons, sample images and ready-made workflows."""
+    return _bundled("resources")
+
+
+def workflows_dir() -> Path:
+    """Return the folder of the ready-made workflows."""
+    return resources_dir() / "workflows"
+
+
+def samples_dir() -> Path:
+    """Return the folder of the bundled sample images."""
+    return resources_dir() / "samples"
+
+
+def _bundled(name: str) -> Path:
+    package = Path(__file__).resolve().parent
+    inside = package / "_bundled" / name
+    return inside if inside.is_dir() else package.parent / name
