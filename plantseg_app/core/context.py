@@ -10,7 +10,9 @@ The window, the command line and the cluster each give their own `Context`; a st
 from __future__ import annotations
 
 import os
+import shutil
 import tempfile
+import weakref
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Protocol, TypeVar, runtime_checkable
@@ -64,14 +66,15 @@ class QuietContext:
         self.device = device
         self.n_threads = n_threads or os.cpu_count() or 1
         self.messages: list[str] = []
-        self._scratch: tempfile.TemporaryDirectory[str] | None = None
+        self._scratch: Path | None = None
 
     @property
     def scratch(self) -> Path:
         """A temporary folder, made when first asked for and removed with the context."""
         if self._scratch is None:
-            self._scratch = tempfile.TemporaryDirectory(prefix="plantseg-app-")
-        return Path(self._scratch.name)
+            self._scratch = Path(tempfile.mkdtemp(prefix="plantseg-app-"))
+            weakref.finalize(self, shutil.rmtree, self._scratch, ignore_errors=True)
+        return self._scratch
 
     def track(self, items: Iterable[T], label: str, total: int | None = None) -> Iterator[T]:
         """Yield `items` unchanged."""
