@@ -141,6 +141,13 @@ class Step(BaseModel, abc.ABC):
         n_voxels = int(np.prod(shape_vox, dtype=np.int64))
         return Cost(memory_bytes=12 * n_voxels, seconds=1e-7 * n_voxels)
 
+    def depends_on(self) -> str:
+        """Return what the result depends on besides settings and inputs, such as the checksum of a model's weights.
+
+        It is part of the key under which results are reused; "" when there is nothing.
+        """
+        return ""
+
     def replace(self, **changes: Any) -> Self:
         """Return a copy with some settings changed, validated again.
 
