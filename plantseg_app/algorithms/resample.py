@@ -25,7 +25,10 @@ from plantseg_app.errors import RequestError
 NEAREST, LINEAR, CUBIC = 0, 1, 3
 
 _BLOCK = 32  # New voxels a matrix block makes: larger blocks multiply more zeros, smaller ones starve BLAS.
-_CHUNK = 2**20  # Numbers of the old image in one multiplication, so that they stay in the cache.
+_CHUNK = 2**20  # Numbers of the old image converted at a time, so that they stay in the cache.
+_GEMM = (
+    2**18
+)  # Multiplications in one call of BLAS: OpenBLAS starts threads above, which cost more than they save here.
 
 
 def resample(
@@ -150,12 +153,30 @@ def _interpolate_axis(image: NDArray[Any], axis: int, n_new: int, order: int, an
         rows = slice(start, start + matrix.shape[0])
         columns = slice(first, first + matrix.shape[1])
         for a, b in _chunks(before, after, matrix.shape[1]):
-            part = old[a, columns, b]
+            part = old[a, columns, b].astype(dtype, copy=False)
             if after == 1:
-                new[a, rows, 0] = part[:, :, 0].astype(dtype, copy=False) @ matrix.T
+                _multiply_rows(matrix, part[:, :, 0], new[a, rows, 0])
             else:
-                new[a, rows, b] = matrix @ part.astype(dtype, copy=False)
+                _multiply_columns(matrix, part, new[a, rows, b])
     return new.reshape(*image.shape[:axis], n_new, *image.shape[axis + 1 :])
+
+
+def _multiply_rows(matrix: NDArray[Any], old: NDArray[Any], new: NDArray[Any]) -> None:
+    """Set new (A, R) to old (A, W) times the transpose of matrix (R, W), a few rows of old at a time."""
+    n_rows = max(1, min(len(old), _GEMM // matrix.size))
+    whole = len(old) // n_rows * n_rows
+    batch = old[:whole].reshape(-1, n_rows, old.shape[1])
+    new[:whole] = (batch @ matrix.T).reshape(whole, -1)
+    if whole < len(old):
+        new[whole:] = old[whole:] @ matrix.T
+
+
+def _multiply_columns(matrix: NDArray[Any], old: NDArray[Any], new: NDArray[Any]) -> None:
+    """Set new (A, R, B) to matrix (R, W) times old (A, W, B), a few columns of old at a time."""
+    step = max(1, _GEMM // matrix.size)
+    for start in range(0, old.shape[2], step):
+        columns = slice(start, start + step)
+        new[:, :, columns] = matrix @ old[:, :, columns]
 
 
 def _chunks(before: int, after: int, width: int) -> Iterator[tuple[slice, slice]]:
