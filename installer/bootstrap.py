@@ -53,8 +53,10 @@ def main(argv: list[str] | None = None) -> int:
         print(f"bootstrap: {error}", file=sys.stderr)
         return 2
     except subprocess.CalledProcessError as error:
-        print(f"bootstrap: this command failed with status {error.returncode}: {' '.join(map(str, error.cmd))}",
-              file=sys.stderr)
+        print(
+            f"bootstrap: this command failed with status {error.returncode}: {' '.join(map(str, error.cmd))}",
+            file=sys.stderr,
+        )
         return 1
     except KeyboardInterrupt:
         print("bootstrap: stopped; run the same command again to go on.", file=sys.stderr)
@@ -96,8 +98,11 @@ def provide_system_libraries(purposes: list[str]) -> None:
     if family == "debian" and os.geteuid() == 0 and shutil.which("apt-get"):
         say(f"installing system libraries: {' '.join(missing)}")
         environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-        update = subprocess.run(["apt-get", "-qq", "update"], env=environment, check=False)
-        if update.returncode == 0 and subprocess.run(command, env=environment, check=False).returncode == 0:
+        done = all(
+            subprocess.run(part, env=environment, stdout=subprocess.DEVNULL, check=False).returncode == 0
+            for part in (["apt-get", "-qq", "update"], command)
+        )
+        if done:
             return
         say("that did not work")
     say(f"missing system libraries; the window may not open. To install them: sudo {' '.join(command)}")
