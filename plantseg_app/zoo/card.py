@@ -7,17 +7,17 @@ A model is a folder with ``card.yaml`` and one file of weights. Reading a card n
 ... id: example-2d
 ... title: Example
 ... description: Shows the fields that every card needs.
-... family: {kind: boundary, is_2d: true}
-... output_kind: boundary
+... family: {kind: boundary, dimensions: 2D, feature_maps: [8, 16]}
 ... dimensionality: 2D
+... outputs: [{name: boundary, kind: boundary}]
 ... inputs: [{name: membrane}]
 ... normalisation: {method: percentile, low: 1.0, high: 99.0}
 ... weights: {file: weights.safetensors, sha256: "%s", size_bytes: 8}
 ... licence: MIT
 ... authors: [Somebody]
 ... ''' % ("0" * 64))
->>> card.voxel_size_um is None, card.inputs[0].kind.value
-(True, 'raw')
+>>> card.voxel_size_um is None, card.inputs[0].kind.value, card.output().kind.value
+(True, 'raw', 'boundary')
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from plantseg_app.core.fields import Micrometre, Percentile
 from plantseg_app.core.step import readable_errors
 from plantseg_app.core.volume import Kind, VoxelSize
-from plantseg_app.errors import InputError
+from plantseg_app.errors import InputError, RequestError, did_you_mean
 
 if TYPE_CHECKING:
     from plantseg_app.networks.family import NetworkFamily
@@ -53,6 +53,13 @@ class InputChannel(_CardPart):
     name: str = Field(description="What the channel shows, for example membrane or nuclei.")
     kind: Kind = Field(Kind.RAW, description="The kind of volume the channel is.")
     description: str = Field("", description="One sentence for people, such as the usual stains.")
+
+
+class OutputMap(_CardPart):
+    """One thing that the network predicts, as `NetworkFamily.outputs` says, so that nobody needs torch to know it."""
+
+    name: str = Field(description="Its name in the predict step.")
+    kind: Kind = Field(description="The kind of volume it becomes.")
 
 
 class Normalisation(_CardPart):
@@ -124,10 +131,10 @@ class ModelCard(_CardPart):
     title: str
     description: str
     family: dict[str, Any]
-    output_kind: Kind = Field(description="The kind of the main output, for filters.")
     dimensionality: Literal["2D", "3D"]
     modality: str = Field("", description="For example confocal, light-sheet, any.")
     inputs: tuple[InputChannel, ...] = Field(min_length=1)
+    outputs: tuple[OutputMap, ...] = Field(min_length=1, description="What it predicts, the main thing first.")
     voxel_size_um: VoxelSize | None = None
     object_diameter_um: Micrometre | None = None
     normalisation: Normalisation
@@ -197,6 +204,22 @@ class ModelCard(_CardPart):
         plain = {"card": FORMAT_VERSION, **self.model_dump(mode="json")}
         return yaml.safe_dump(plain, sort_keys=False, allow_unicode=True, width=100)
 
+    def output(self, name: str = "") -> OutputMap:
+        """Return the output called `name`, or the main one.
+
+        Raises
+        ------
+        RequestError
+            If the model has no such output; the message lists them.
+        """
+        if not name:
+            return self.outputs[0]
+        for output in self.outputs:
+            if output.name == name:
+                return output
+        hint = did_you_mean(name, [output.name for output in self.outputs])
+        raise RequestError(f'The model {self.id} predicts no "{name}". {hint}')
+
     def network_family(self) -> NetworkFamily:
         """Return the architecture; this loads torch.
 
@@ -205,7 +228,7 @@ class ModelCard(_CardPart):
         RequestError
             If the family or one of its settings is unknown to this program.
         InputError
-            If it reads another number of channels than the card lists.
+            If its channels or its outputs are not those that the card lists.
         """
         # Imported here because reading and listing cards must not cost the second that torch takes to load.
         from plantseg_app.networks.family import make_family
@@ -217,4 +240,8 @@ class ModelCard(_CardPart):
                 f"The card of {self.id} lists {len(self.inputs)} input channels but its network reads "
                 f"{family.in_channels}; correct the card."
             )
+        predicted = [(output.name, output.kind) for output in family.outputs]
+        if predicted != [(output.name, output.kind) for output in self.outputs]:
+            names = ", ".join(f"{name} ({kind.value})" for name, kind in predicted)
+            raise InputError(f"The network of {self.id} predicts {names}; correct the outputs in its card.")
         return family

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from plantseg_app.core.volume import Kind, VoxelSize
-from plantseg_app.errors import InputError
+from plantseg_app.errors import InputError, RequestError
 from plantseg_app.zoo.card import ModelCard
 
 EXAMPLE = """
@@ -17,12 +17,12 @@ card: 1
 id: example-3d
 title: Cell membranes, 3D
 description: Finds membranes in confocal stacks.
-family: {kind: boundary, is_2d: false, f_maps: [8, 16], layer_order: bcr}
-output_kind: boundary
+family: {kind: boundary, dimensions: 3D, feature_maps: [8, 16], layer_order: bcr}
 dimensionality: 3D
 modality: confocal
 inputs:
   - {name: membrane, description: FM4-64 or SR2200}
+outputs: [{name: boundary, kind: boundary}]
 voxel_size_um: [0.235, 0.15, 0.15]
 object_diameter_um: 6.0
 normalisation: {method: percentile, low: 1.0, high: 99.6}
@@ -52,7 +52,7 @@ def test_reads_every_field():
     card = ModelCard.from_yaml(EXAMPLE)
     assert card.voxel_size_um == VoxelSize(0.235, 0.15, 0.15)
     assert isinstance(card.voxel_size_um, VoxelSize)
-    assert card.output_kind is Kind.BOUNDARY
+    assert card.output().kind is Kind.BOUNDARY
     assert card.inputs[0].kind is Kind.RAW
     assert card.scores[0].value == 0.07
     assert card.data[1].seen_as == "test"
@@ -82,7 +82,8 @@ def test_voxel_size_may_be_unknown():
         ({"inputs": []}, "inputs"),
         ({"family": {"f_maps": 3}}, '"kind"'),
         ({"card": 2}, "card: 1"),
-        ({"output_kind": "membrane"}, "output_kind"),
+        ({"outputs": [{"name": "a", "kind": "membrane"}]}, "outputs"),
+        ({"outputs": []}, "outputs"),
     ],
 )
 def test_a_wrong_card_is_refused_with_the_place(entries, said):
@@ -106,3 +107,21 @@ def test_a_missing_card_is_refused(tmp_path):
 def test_reading_cards_does_not_load_torch():
     code = "import sys, plantseg_app.zoo.card; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_outputs_by_name():
+    card = ModelCard.from_yaml(EXAMPLE)
+    assert card.output("boundary") is card.output()
+    with pytest.raises(RequestError, match="boundary"):
+        card.output("bondary")
+
+
+def test_the_family_must_fit_the_card():
+    assert ModelCard.from_yaml(EXAMPLE).network_family().in_channels == 1
+    two = [{"name": "a"}, {"name": "b"}]
+    with pytest.raises(InputError, match="2 input channels"):
+        ModelCard.from_yaml(changed(inputs=two)).network_family()
+    with pytest.raises(InputError, match="predicts boundary"):
+        ModelCard.from_yaml(changed(outputs=[{"name": "nuclei", "kind": "foreground"}])).network_family()
+    with pytest.raises(RequestError, match="boundary"):
+        ModelCard.from_yaml(changed(family={"kind": "bondary"})).network_family()
