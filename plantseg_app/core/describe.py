@@ -9,7 +9,7 @@ Reads the fields of a `Step` and nothing else; draws no window and parses no com
 ...     title = "Invert"
 ...     reads = {"image": Port((Kind.RAW,), "The image to invert.")}
 ...     makes = Kind.RAW
-...     share: float = Field(0.5, ge=0, le=1, description="How much.")
+...     share: float = Field(0.5, ge=0.0, le=1.0, description="How much.")
 ...     def run(self, inputs, context):
 ...         return inputs["image"]
 >>> field = describe_step(Invert).fields[0]

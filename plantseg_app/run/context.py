@@ -1,0 +1,120 @@
+"""The context that a runner gives to its steps: progress as events, cancelling, a folder for temporary files.
+
+>>> import threading
+>>> context = RunContext(RunnerEvents(), threading.Event(), n_threads=1)
+>>> list(context.track("ab", "Letters"))
+['a', 'b']
+>>> context.close()
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Sized
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+
+from plantseg_app.errors import Cancelled
+from plantseg_app.run.events import Progress, RunnerEvents, send
+
+T = TypeVar("T")
+
+_SECONDS_BETWEEN_EVENTS = 0.05
+
+
+class RunContext:
+    """Implements `plantseg_app.core.context.Context` for one run.
+
+    Parameters
+    ----------
+    events
+        Where progress and messages go.
+    cancel
+        Set by whoever wants the run to stop.
+    device
+        Torch device, or ``"auto"``.
+    n_threads
+        Threads a step may use; all cores that this process may use by default.
+    on_progress
+        Called with each progress that is sent, before the listeners are.
+    """
+
+    def __init__(
+        self,
+        events: RunnerEvents,
+        cancel: threading.Event,
+        device: str = "auto",
+        n_threads: int | None = None,
+        on_progress: Callable[[Progress], None] | None = None,
+    ) -> None:
+        self.device = device
+        self.n_threads = n_threads or usable_cores()
+        self.node = ""
+        self._events = events
+        self._cancel = cancel
+        self._on_progress = on_progress
+        self._scratch: tempfile.TemporaryDirectory[str] | None = None
+        self._lock = threading.Lock()
+
+    @property
+    def scratch(self) -> Path:
+        """An existing folder for temporary files, removed by `close`."""
+        with self._lock:
+            if self._scratch is None:
+                self._scratch = tempfile.TemporaryDirectory(prefix="plantseg-app-", ignore_cleanup_errors=True)
+            return Path(self._scratch.name)
+
+    def track(self, items: Iterable[T], label: str, total: int | None = None) -> Iterator[T]:
+        """Yield `items`, reporting progress under `label`; raises `Cancelled` before the next item when asked to."""
+        if total is None and isinstance(items, Sized):
+            total = len(items)
+        self._report(label, 0, total)
+        last, done = time.monotonic(), 0
+        for item in items:
+            self.check()
+            yield item
+            done += 1
+            now = time.monotonic()
+            # A loop over a million small things must not spend its time in telling.
+            if now - last >= _SECONDS_BETWEEN_EVENTS and done != total:
+                last = now
+                self._report(label, done, total)
+        self._report(label, done, total)
+
+    def check(self) -> None:
+        """Raise `Cancelled` if the user asked to stop."""
+        if self._cancel.is_set():
+            raise Cancelled("Stopped on request.")
+
+    def message(self, text: str) -> None:
+        """Send `text` to the listeners."""
+        send(self._events.message, text)
+
+    def rng(self, seed: int) -> np.random.Generator:
+        """Return numpy's default generator for `seed`."""
+        return np.random.default_rng(seed)
+
+    def close(self) -> None:
+        """Remove the temporary files."""
+        with self._lock:
+            if self._scratch is not None:
+                self._scratch.cleanup()
+                self._scratch = None
+
+    def _report(self, label: str, done: int, total: int | None) -> None:
+        progress = Progress(self.node, label, done, total)
+        if self._on_progress is not None:
+            self._on_progress(progress)
+        send(self._events.progress, progress)
+
+
+def usable_cores() -> int:
+    """Return how many cores this process may use: fewer than the machine has, on a cluster or in a container."""
+    if hasattr(os, "sched_getaffinity"):
+        return max(1, len(os.sched_getaffinity(0)))
+    return os.cpu_count() or 1
