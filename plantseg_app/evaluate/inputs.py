@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from plantseg_app.errors import InputError
+from plantseg_app.errors import InputError, RequestError
 
 
 def check_labels(labels: NDArray[Any], name: str) -> NDArray[Any]:
@@ -81,9 +81,9 @@ def check_fraction(value: float, name: str) -> float:
 
     Raises
     ------
-    InputError
+    RequestError
         When it is outside.
     """
     if not 0.0 < value <= 1.0:
-        raise InputError(f"The {name} is {value}, but must be above 0 and at most 1.")
+        raise RequestError(f"The {name} is {value}, but must be above 0 and at most 1.")
     return float(value)

@@ -1,7 +1,7 @@
 """Instances that may overlap, kept as a stack of layers: checking, numbering and flattening them.
 
 A stack has shape ``(L, Z, Y, X)`` or ``(L, Y, X)``; 0 means no instance; each id occurs in one layer only. A stack of
-plain masks, one a layer and all of them 0 and 1, is understood as well.
+plain masks, one a layer (all of them 0 and 1, or 0 and 255), is understood as well.
 
 >>> import numpy as np
 >>> worms = np.array([[[1, 1, 0]], [[0, 1, 1]]])
@@ -28,8 +28,8 @@ def prepare_layers(stack: NDArray[Any], name: str) -> NDArray[Any]:
     Parameters
     ----------
     stack
-        ``(L, Z, Y, X)`` or ``(L, Y, X)``, integer or bool. If no value exceeds 1, each layer is one instance and
-        becomes number layer + 1.
+        ``(L, Z, Y, X)`` or ``(L, Y, X)``, integer or bool. If one and the same value fills several layers and
+        no other occurs, each layer is the mask of one instance, and layer k becomes number k + 1.
     name
         What to call it in a message.
 
@@ -44,10 +44,15 @@ def prepare_layers(stack: NDArray[Any], name: str) -> NDArray[Any]:
             f"The {name} has shape {layers.shape}, but layered instances need a leading layer axis, "
             "(L, Z, Y, X) or (L, Y, X); score plain label images without layers."
         )
-    if len(layers) > 1 and int(layers.max()) <= 1:
+    ids, counts = _count_layers_by_id(layers)
+    if ids.size == 1 and counts[0] > 1:
         numbers = np.arange(1, len(layers) + 1, dtype=np.uint32).reshape(-1, *(1,) * (layers.ndim - 1))
-        return np.asarray(layers * numbers)
-    _check_unique(layers, name)
+        return np.asarray((layers != 0) * numbers)
+    if ids.size and counts.max() > 1:
+        raise InputError(
+            f"Label {ids[counts > 1][0]} occurs in several layers of the {name}, but each instance must lie in one "
+            "layer and have an id of its own; renumber the layers, or give one 0/1 mask a layer."
+        )
     return layers
 
 
@@ -93,15 +98,10 @@ def flatten_layers(stack: NDArray[Any]) -> NDArray[np.int64]:
     return np.asarray(numbers + (1 if ids[0] > 0 else 0)).reshape(stack.shape[1:])
 
 
-def _check_unique(layers: NDArray[Any], name: str) -> None:
-    seen = np.concatenate([np.unique(layer) for layer in layers])
-    ids, counts = np.unique(seen[seen > 0], return_counts=True)
-    if ids.size and counts.max() > 1:
-        shared = int(ids[counts > 1][0])
-        raise InputError(
-            f"Label {shared} occurs in several layers of the {name}, but each instance must lie in one layer and "
-            "have an id of its own; renumber the layers, or give one 0/1 mask a layer."
-        )
+def _count_layers_by_id(layers: NDArray[Any]) -> tuple[NDArray[Any], NDArray[np.int64]]:
+    """Return the ids in a stack, without 0, and in how many layers each occurs."""
+    occurring = np.concatenate([np.unique(layer) for layer in layers])
+    return np.unique(occurring[occurring > 0], return_counts=True)
 
 
 def _without_leading_ones(shape: tuple[int, ...]) -> tuple[int, ...]:

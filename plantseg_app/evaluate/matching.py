@@ -164,7 +164,7 @@ def count_matches(
 
     Raises
     ------
-    InputError, RequestError
+    RequestError
         When the threshold or the name of the rule is not allowed.
 
     References
@@ -204,7 +204,7 @@ def mean_average_precision(
     strict: bool = False,
 ) -> float:
     """Compute the mean of `average_precision` over several IoU thresholds, 0.5, 0.55 ... 0.95 by default."""
-    if not thresholds:
+    if len(thresholds) == 0:
         raise RequestError("No IoU threshold was given; give at least one, for example 0.5.")
     scores = [average_precision(table, iou, matching=matching, strict=strict) for iou in thresholds]
     return float(np.mean(scores))
@@ -268,26 +268,45 @@ def _most_pairs(objects: ObjectOverlaps, qualified: NDArray[np.bool_]) -> int:
 def _best_pairs(objects: ObjectOverlaps, candidates: NDArray[np.int64]) -> NDArray[np.int64]:
     """Return the places of the pairs of the largest one-to-one matching with the greatest sum of IoU."""
     from scipy.sparse import csr_array
-    from scipy.sparse.csgraph import min_weight_full_bipartite_matching
+    from scipy.sparse.csgraph import connected_components
 
     rows, columns = objects.reference_index[candidates], objects.segment_index[candidates]
+    n_nodes = objects.n_references + objects.n_segments
+    graph = csr_array((np.ones(rows.size), (rows, objects.n_references + columns)), shape=(n_nodes, n_nodes))
+    group = connected_components(graph, directed=False)[1][rows]
+    # Almost all objects have one candidate only; the solver sees the few tangles, each by itself.
+    alone = np.bincount(group, minlength=1)[group] == 1
+    tangled = np.flatnonzero(~alone)
+    tangled = tangled[np.argsort(group[tangled], kind="stable")]
+    bounds = np.flatnonzero(np.diff(group[tangled])) + 1
+    chosen = [
+        tangle[_assign(rows[tangle], columns[tangle], objects.iou[candidates[tangle]])]
+        for tangle in np.split(tangled, bounds)
+        if tangle.size
+    ]
+    return np.sort(candidates[np.concatenate([np.flatnonzero(alone), *chosen])])
+
+
+def _assign(rows: NDArray[np.int64], columns: NDArray[np.int64], iou: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Return the places of the pairs of the largest matching with the greatest sum of IoU; pairs sorted by row."""
+    from scipy.sparse import csr_array
+    from scipy.sparse.csgraph import min_weight_full_bipartite_matching
+
     row_ids, rows = np.unique(rows, return_inverse=True)
     column_ids, columns = np.unique(columns, return_inverse=True)
-    if len(row_ids) == len(column_ids) == candidates.size:
-        return candidates
+    n_rows, n_columns = len(row_ids), len(column_ids)
     # Each reference object gets a stand-in of its own, dearer than any gain in IoU elsewhere: a full matching
     # exists and leaves as few objects as possible without a segment.
-    n_rows, n_columns = len(row_ids), len(column_ids)
-    costs = np.concatenate([1.0 - objects.iou[candidates] / (2 * n_rows), np.full(n_rows, 2.0)])
+    costs = np.concatenate([1.0 - iou / (2 * n_rows), np.full(n_rows, 2.0)])
+    stand_ins = np.arange(n_rows)
     graph = csr_array(
-        (costs, (np.append(rows, np.arange(n_rows)), np.append(columns, n_columns + np.arange(n_rows)))),
+        (costs, (np.append(rows, stand_ins), np.append(columns, n_columns + stand_ins))),
         shape=(n_rows, n_columns + n_rows),
     )
     matched_rows, matched_columns = min_weight_full_bipartite_matching(graph)
     real = matched_columns < n_columns
     keys = rows * n_columns + columns
-    places: NDArray[np.int64] = np.searchsorted(keys, matched_rows[real] * n_columns + matched_columns[real])
-    found: NDArray[np.int64] = candidates[places]
+    found: NDArray[np.int64] = np.searchsorted(keys, matched_rows[real] * n_columns + matched_columns[real])
     return found
 
 

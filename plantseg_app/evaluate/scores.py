@@ -107,6 +107,8 @@ def evaluate_labels(
     ------
     InputError
         When the shapes differ, or an image is empty or holds fractions or negative numbers.
+    RequestError
+        When a threshold is not allowed or none is given.
     """
     table = count_contingency(segmentation, reference, mask=mask)
     return score_tables(table, table, thresholds, ignore_reference_background)
@@ -164,7 +166,7 @@ def score_tables(
     thresholds, ignore_reference_background
         As in `evaluate_labels`.
     """
-    if not thresholds:
+    if len(thresholds) == 0:
         raise RequestError("No IoU threshold was given; give at least one, for example 0.5.")
     rand = adapted_rand(regions, ignore_reference_background=ignore_reference_background)
     voi = variation_of_information(regions, ignore_reference_background=ignore_reference_background)
