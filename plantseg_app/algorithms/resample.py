@@ -20,15 +20,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from plantseg_app.algorithms.bands import ROWS, Band, apply_bands, gaussian_kernel, mirrored
 from plantseg_app.errors import RequestError
 
 NEAREST, LINEAR, CUBIC = 0, 1, 3
-
-_BLOCK = 32  # New voxels a matrix block makes: larger blocks multiply more zeros, smaller ones starve BLAS.
-_CHUNK = 2**20  # Numbers of the old image converted at a time, so that they stay in the cache.
-_GEMM = (
-    2**18
-)  # Multiplications in one call of BLAS: OpenBLAS starts threads above, which cost more than they save here.
 
 
 def resample(
@@ -78,7 +73,9 @@ def resample(
         if order == NEAREST:
             result = np.take(result, nearest_indices(image.shape[axis], n_new), axis=axis)
         else:
-            result = _interpolate_axis(result, axis, n_new, order, anti_aliasing)
+            result = apply_bands(
+                result, axis, n_new, _resampling_bands(result.shape[axis], n_new, order, anti_aliasing)
+            )
     if order == CUBIC:
         np.clip(result, float(image.min()), float(image.max()), out=result)
     return _as_dtype(result, image.dtype)
@@ -135,72 +132,13 @@ def _as_dtype(result: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
     return result.astype(dtype)
 
 
-def _working_dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:
-    """Return float32 where it holds every value exactly enough, else float64."""
-    return np.dtype(np.float64 if dtype.itemsize > 2 and dtype != np.float32 else np.float32)
-
-
-def _interpolate_axis(image: NDArray[Any], axis: int, n_new: int, order: int, anti_aliasing: bool) -> NDArray[Any]:
-    """Resample one axis; the result is float32 or float64."""
-    dtype = _working_dtype(image.dtype)
-    n_old = image.shape[axis]
-    before = int(np.prod(image.shape[:axis], dtype=np.int64))
-    after = int(np.prod(image.shape[axis + 1 :], dtype=np.int64))
-    old = image.reshape(before, n_old, after)
-    new = np.empty((before, n_new, after), dtype)
-    for start, first, matrix in _matrix_blocks(n_old, n_new, order, anti_aliasing):
-        matrix = matrix.astype(dtype)
-        rows = slice(start, start + matrix.shape[0])
-        columns = slice(first, first + matrix.shape[1])
-        for a, b in _chunks(before, after, matrix.shape[1]):
-            part = old[a, columns, b].astype(dtype, copy=False)
-            if after == 1:
-                _multiply_rows(matrix, part[:, :, 0], new[a, rows, 0])
-            else:
-                _multiply_columns(matrix, part, new[a, rows, b])
-    return new.reshape(*image.shape[:axis], n_new, *image.shape[axis + 1 :])
-
-
-def _multiply_rows(matrix: NDArray[Any], old: NDArray[Any], new: NDArray[Any]) -> None:
-    """Set new (A, R) to old (A, W) times the transpose of matrix (R, W), a few rows of old at a time."""
-    n_rows = max(1, min(len(old), _GEMM // matrix.size))
-    whole = len(old) // n_rows * n_rows
-    batch = old[:whole].reshape(-1, n_rows, old.shape[1])
-    new[:whole] = (batch @ matrix.T).reshape(whole, -1)
-    if whole < len(old):
-        new[whole:] = old[whole:] @ matrix.T
-
-
-def _multiply_columns(matrix: NDArray[Any], old: NDArray[Any], new: NDArray[Any]) -> None:
-    """Set new (A, R, B) to matrix (R, W) times old (A, W, B), a few columns of old at a time."""
-    step = max(1, _GEMM // matrix.size)
-    for start in range(0, old.shape[2], step):
-        columns = slice(start, start + step)
-        new[:, :, columns] = matrix @ old[:, :, columns]
-
-
-def _chunks(before: int, after: int, width: int) -> Iterator[tuple[slice, slice]]:
-    """Cut the axes before and after the one in work so that a piece of `width` voxels holds about `_CHUNK` numbers."""
-    n_after = min(after, max(1, _CHUNK // width))
-    n_before = max(1, _CHUNK // (width * n_after))
-    for a in range(0, before, n_before):
-        for b in range(0, after, n_after):
-            yield slice(a, a + n_before), slice(b, b + n_after)
-
-
-def _matrix_blocks(
-    n_old: int, n_new: int, order: int, anti_aliasing: bool
-) -> Iterator[tuple[int, int, NDArray[np.float64]]]:
-    """Yield the band of the resampling matrix as (first new voxel, first old voxel, dense block)."""
+def _resampling_bands(n_old: int, n_new: int, order: int, anti_aliasing: bool) -> Iterator[Band]:
+    """Yield the bands of the matrix that takes `n_old` voxels to `n_new`."""
     factor = n_old / n_new
     kernel = gaussian_kernel((factor - 1.0) / 2.0) if anti_aliasing and factor > 1.0 else np.ones(1)
-    for start in range(0, n_new, _BLOCK):
-        indices, weights = _taps(np.arange(start, min(start + _BLOCK, n_new)), factor, order, kernel)
-        indices = mirrored(indices, n_old)
-        first = int(indices.min())
-        block = np.zeros((len(indices), int(indices.max()) - first + 1))
-        np.add.at(block, (np.arange(len(indices))[:, None], indices - first), weights)
-        yield start, first, block
+    for start in range(0, n_new, ROWS):
+        indices, weights = _taps(np.arange(start, min(start + ROWS, n_new)), factor, order, kernel)
+        yield Band.from_taps(start, mirrored(indices, n_old), weights)
 
 
 def _taps(
@@ -228,24 +166,3 @@ def _keys_weights(t: NDArray[np.float64]) -> NDArray[np.float64]:
     return 0.5 * np.hstack(
         [-cube + 2 * square - t, 3 * cube - 5 * square + 2, -3 * cube + 4 * square + t, cube - square]
     )
-
-
-def gaussian_kernel(sigma: float) -> NDArray[np.float64]:
-    """Return a normalised Gaussian, cut at four sigma; the single weight 1 when `sigma` is 0 or less."""
-    if sigma <= 0.0:
-        return np.ones(1)
-    radius = int(4.0 * sigma + 0.5)
-    weights: NDArray[np.float64] = np.exp(-0.5 * (np.arange(-radius, radius + 1) / sigma) ** 2)
-    weights /= weights.sum()
-    return weights
-
-
-def mirrored(indices: NDArray[Any], n: int) -> NDArray[Any]:
-    """Map indices beyond 0 .. n - 1 back by mirroring at the outer faces of the border voxels.
-
-    >>> mirrored(np.arange(-3, 5), 2)
-    array([1, 1, 0, 0, 1, 1, 0, 0])
-    """
-    folded = indices % (2 * n)
-    mirror: NDArray[Any] = np.minimum(folded, 2 * n - 1 - folded)
-    return mirror

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from plantseg_app.algorithms import bands
 from plantseg_app.algorithms import resample as module
 from plantseg_app.algorithms.resample import (
     nearest_indices,
@@ -146,9 +147,9 @@ def test_leading_axes_are_resampled_one_by_one():
 def test_pieces_do_not_show_in_the_result(monkeypatch):
     image = random_image((5, 70, 90))
     expected = [resample(image, (11, 40, 33), order) for order in (1, 3)]
-    monkeypatch.setattr(module, "_CHUNK", 64)
-    monkeypatch.setattr(module, "_GEMM", 300)
-    monkeypatch.setattr(module, "_BLOCK", 7)
+    monkeypatch.setattr(bands, "_CHUNK", 64)
+    monkeypatch.setattr(bands, "_GEMM", 300)
+    monkeypatch.setattr(module, "ROWS", 7)
     for order, whole in zip((1, 3), expected, strict=True):
         np.testing.assert_allclose(resample(image, (11, 40, 33), order), whole, atol=2e-6)
 
