@@ -1,0 +1,107 @@
+"""What a command says: results on standard output, notes and progress on standard error."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tqdm import tqdm
+
+    from plantseg_app.run.events import NodeStarted, Progress
+    from plantseg_app.run.runner import Runner
+
+PROGRAM = "plantseg-app"
+
+
+class Terminal:
+    """The two streams, and who listens to them.
+
+    Parameters
+    ----------
+    json_only
+        Print nothing but JSON on standard output.
+    quiet
+        No progress bar and no notes.
+    """
+
+    def __init__(self, json_only: bool = False, quiet: bool = False) -> None:
+        self.json_only = json_only
+        self.quiet = quiet
+        self._bar: tqdm[Any] | None = None
+        self._stage = ""
+
+    @classmethod
+    def of(cls, arguments: argparse.Namespace) -> Terminal:
+        """Return the terminal that the common options ask for."""
+        return cls(arguments.json, arguments.quiet)
+
+    def say(self, text: str) -> None:
+        """Print a line of the result, unless JSON was asked for."""
+        if not self.json_only:
+            print(text)
+
+    def print_json(self, data: Any) -> None:
+        """Print the result as JSON, if that was asked for."""
+        if self.json_only:
+            print(json.dumps(data, indent=2, allow_nan=False))
+
+    def note(self, text: str) -> None:
+        """Print something worth knowing that is no error."""
+        if not self.quiet:
+            self._print_error_stream(f"{PROGRAM}: note: {' '.join(text.split())}")
+
+    def error(self, text: str) -> None:
+        """Print one line that says what went wrong."""
+        self._print_error_stream(f"{PROGRAM}: error: {' '.join(text.split())}")
+
+    @contextmanager
+    def following(self, runner: Runner) -> Iterator[None]:
+        """Show the notes of `runner`, and its progress when standard error is a terminal."""
+        events = runner.events
+        events.message.connect(self.note)
+        shows_progress = sys.stderr.isatty() and not self.quiet
+        if shows_progress:
+            events.node_started.connect(self._begin_node)
+            events.progress.connect(self._advance)
+        try:
+            yield
+        finally:
+            self._close_bar()
+            events.message.disconnect(self.note)
+            if shows_progress:
+                events.node_started.disconnect(self._begin_node)
+                events.progress.disconnect(self._advance)
+
+    def _begin_node(self, event: NodeStarted) -> None:
+        self._open_bar(f"{event.index + 1}/{event.total} {event.title}", None)
+
+    def _advance(self, event: Progress) -> None:
+        stage = f"{event.node}: {event.label}"
+        if self._bar is None or stage != self._stage or self._bar.total != event.total:
+            self._open_bar(stage, event.total)
+        if self._bar is not None:
+            self._bar.update(event.done - self._bar.n)
+
+    def _open_bar(self, stage: str, total: int | None) -> None:
+        from tqdm import tqdm
+
+        self._close_bar()
+        self._stage = stage
+        with_total = "{desc}: {percentage:3.0f}% |{bar}| {n_fmt}/{total_fmt} [{elapsed}<{remaining}]"
+        layout = with_total if total else "{desc} [{elapsed}]"
+        self._bar = tqdm(desc=stage, total=total, leave=False, file=sys.stderr, dynamic_ncols=True, bar_format=layout)
+
+    def _close_bar(self) -> None:
+        if self._bar is not None:
+            self._bar.close()
+            self._bar = None
+
+    def _print_error_stream(self, line: str) -> None:
+        if self._bar is not None:
+            self._bar.clear()
+        print(line, file=sys.stderr)
