@@ -109,3 +109,21 @@ def test_wrong_scores_are_refused():
         coco_average_precision([table], [{1: 0.5}])
     with pytest.raises(InputError, match="NaN or infinite"):
         coco_average_precision([table], [{1: 0.5, 2: math.nan}])
+
+
+def test_objects_of_the_class_are_preferred_to_better_ones_outside():
+    # The segment is exactly the small reference object and 8/10 of the medium one.
+    reference = np.array([[[1] * 8 + [0] * 4], [[2] * 10 + [0] * 2]])
+    table = count_layer_contingency(np.array([[[7] * 8 + [0] * 4]]), reference)
+    result = coco_average_precision([table], areas=AreaClasses(medium_from=9, large_from=90))
+    assert result.ap_small == pytest.approx(1.0)
+    assert result.ap_medium == pytest.approx(7 / 10)
+
+
+def test_of_two_equally_good_objects_the_last_is_taken():
+    reference = np.array([[[1, 1, 1, 1, 0, 0]], [[0, 0, 2, 2, 2, 2]]])
+    segmentation = np.array([[[0, 7, 7, 7, 7, 0]], [[0, 0, 8, 8, 8, 8]]])
+    table = count_layer_contingency(segmentation, reference)
+    # Segment 7 (IoU 3/5 with both) takes object 2 from segment 8; above 0.6 it takes none and 8 gets it.
+    result = coco_average_precision([table], [{7: 0.9, 8: 0.5}])
+    assert (result.ap50, result.ap75) == pytest.approx((51 / 101, 51 / 101 / 2))
