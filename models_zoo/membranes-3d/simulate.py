@@ -354,7 +354,7 @@ def read_labels(path: Path, split: str) -> Labels:
 
     with h5py.File(path) as file:
         volume = file["label"][:].astype(np.int32)
-    low, high = (int(round(f * volume.shape[2])) for f in VALIDATION_X)
+    low, high = (round(f * volume.shape[2]) for f in VALIDATION_X)
     return smoothed_cells(volume[:, :, low:high] if split == "validation" else volume[:, :, :low])
 
 

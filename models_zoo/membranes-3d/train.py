@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import queue
 import threading
 import time
@@ -168,7 +169,7 @@ def learning_rate(progress: float, peak: float) -> float:
     """Return the rate at `progress` (0 to 1): a short rise, then half a cosine down to nearly 0."""
     if progress < 0.04:
         return peak * (0.05 + 0.95 * progress / 0.04)
-    return peak * (0.002 + 0.998 * 0.5 * (1 + np.cos(np.pi * min(1.0, (progress - 0.04) / 0.96))))
+    return peak * (0.002 + 0.998 * 0.5 * (1 + math.cos(math.pi * min(1.0, (progress - 0.04) / 0.96))))
 
 
 def average_into(averaged: torch.nn.Module, network: torch.nn.Module, step: int) -> None:
@@ -256,8 +257,15 @@ def train(worker: int, arguments: argparse.Namespace) -> None:
                 if scores["are"] < best:
                     best = scores["are"]
                     save(arguments.output / "best.pt", network=averaged.state_dict(), step=step, scores=scores)
-                save(arguments.output / "last.pt", network=network.state_dict(), averaged=averaged.state_dict(),
-                     optimizer=optimizer.state_dict(), step=step, elapsed=elapsed, best=best)
+                save(
+                    arguments.output / "last.pt",
+                    network=network.state_dict(),
+                    averaged=averaged.state_dict(),
+                    optimizer=optimizer.state_dict(),
+                    step=step,
+                    elapsed=elapsed,
+                    best=best,
+                )
     distributed.destroy_process_group()
 
 
@@ -265,7 +273,9 @@ def main() -> None:
     """Read the command line and train."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--renderings", type=Path, required=True, help="folder filled by simulate.py")
-    parser.add_argument("--validation", type=Path, required=True, help="folder filled by simulate.py --split validation")
+    parser.add_argument(
+        "--validation", type=Path, required=True, help="folder filled by simulate.py --split validation"
+    )
     parser.add_argument("--output", type=Path, required=True, help="folder for the checkpoints")
     parser.add_argument("--steps", type=int, default=8000)
     parser.add_argument("--minutes", type=float, default=0, help="train for this long instead of --steps")

@@ -269,7 +269,7 @@ class UNet(nn.Module):
     is_residual: bool = False
     default_levels: int = 4
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - the arguments that pytorch-3dunet has, so that its settings fit
         self,
         in_channels: int,
         out_channels: int,
@@ -298,14 +298,14 @@ class UNet(nn.Module):
         )
         self.final_conv = _convolution(self.is_3d)(self.f_maps[0], out_channels, 1)
 
-    def _check_upsampling(self, upsample: str | None) -> str:
+    def _check_upsampling(self, upsample: str) -> str:
         if upsample == "default":
             return "added deconv" if self.is_residual else "nearest"
         allowed = {"deconv"} if self.is_residual else {"deconv", *_INTERPOLATIONS}
         if upsample not in allowed:
             choices = ", ".join(sorted(allowed | {"default"}))
             raise RequestError(f"{type(self).__name__} cannot upsample with {upsample!r}; choose one of {choices}.")
-        return cast("str", upsample)
+        return upsample
 
     def _block(self, channels_in: int, channels_out: int, factory: _LayerFactory, *, encoder: bool) -> nn.Module:
         if self.is_residual:

@@ -141,10 +141,8 @@ class BoundaryFamily(NetworkFamily):
         boundaries of each slice.
         """
         del voxel_size_um
-        if self.is_2d:
-            boundary = np.stack([boundary_target(plane) for plane in labels])
-        else:
-            boundary = boundary_target(labels)
+        pieces = labels if self.is_2d else labels[np.newaxis]
+        boundary = np.concatenate([boundary_target(piece)[np.newaxis] for piece in pieces]).reshape(labels.shape)
         made = {"boundary": boundary, "foreground": labels > 0, "nuclei": labels > 0}
         return np.stack([made[name] for name in self.predicts]).astype(np.float32)
 

@@ -3,7 +3,7 @@
 Examples
 --------
 >>> import torch
->>> target = torch.tensor([[0.0, 1.0, 1.0, 0.0]])
+>>> target = torch.tensor([[[0.0, 1.0, 1.0, 0.0]]])
 >>> terms = bce_dice_terms(40 * (target - 0.5), target)
 >>> bool(terms["bce"] < 1e-6), bool(terms["dice"] < 1e-6)
 (True, True)
