@@ -21,6 +21,8 @@ from plantseg_app.io.format import KNOWN_AXES, Index, StoredImage
 
 GRAY = "gray"
 ALL = "all"
+UNUSED = "1"
+"""The letter of an axis of length 1 that the person left out."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -135,7 +137,7 @@ def select(stored: StoredImage, choice: Choice) -> Selection:
     channel_axis = "S" if sizes.get("S", 1) > 1 else "C"
     channel, channel_detail = _chosen_channel(stored, sizes.get(channel_axis, 1), choice, channel_axis == "S")
     time, time_detail = _chosen_time(stored, sizes.get("T", 1), choice.time)
-    fixed: dict[str, int | slice] = {"T": time, "C": 0, "S": 0, channel_axis: channel}
+    fixed: dict[str, int | slice] = {UNUSED: 0, "T": time, "C": 0, "S": 0, channel_axis: channel}
     index = tuple(fixed.get(letter, slice(None)) for letter in axes)
     space = tuple(sizes.get(letter, 1) for letter in "ZYX")
     with_channels = isinstance(channel, slice) or choice.kind.needs_leading_axis
@@ -145,13 +147,14 @@ def select(stored: StoredImage, choice: Choice) -> Selection:
     return Selection(axes, flipped, index, out_shape, detail)
 
 
-def gray_weights(stored: StoredImage, axes: str, channel: int | str | None) -> tuple[float, ...] | None:
+def gray_weights(stored: StoredImage, choice: Choice) -> tuple[float, ...] | None:
     """Return the weights of the colours in the luminance, or None when luminance was not asked for.
 
     The weights are those of ITU-R BT.601, which Pillow and ImageJ use; alpha has none.
     """
-    if not isinstance(channel, str) or channel.strip().lower() not in (GRAY, "grey", "luminance"):
+    if str(choice.channel).strip().lower() not in (GRAY, "grey", "luminance"):
         return None
+    axes, _ = named_axes(stored, choice)
     if "S" not in axes or stored.shape[axes.index("S")] not in (3, 4):
         return None
     return (0.299, 0.587, 0.114)
@@ -170,6 +173,10 @@ def _given_axes(stored: StoredImage, given: str) -> tuple[str, str]:
         raise RequestError(f'The axes "{given}" are not usable; they need Y and X, and at most one of C and S.')
     if set(flipped) & set("TCS"):
         raise RequestError(f'The axes "{given}" are not usable; only Z, Y and X can be flipped.')
+    if len(letters) == sum(length > 1 for length in stored.shape) < len(stored.shape):
+        # Axes of length 1 may be left out.
+        left = iter(letters)
+        letters = "".join(next(left) if length > 1 else UNUSED for length in stored.shape)
     if len(letters) != len(stored.shape):
         raise RequestError(
             f'The axes "{given}" name {len(letters)} axes, but the image {stored} has {len(stored.shape)}; '

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,7 @@ from numpy.typing import NDArray
 from plantseg_app.core.volume import Kind, Origin, Volume, VoxelSize
 from plantseg_app.errors import InputError, RequestError, ResourceError, did_you_mean
 from plantseg_app.io.axes import Choice, Selection, conventional_axes, gray_weights, select
-from plantseg_app.io.format import Source, StoredImage
+from plantseg_app.io.format import Format, Source, StoredImage
 from plantseg_app.io.formats import format_to_read
 from plantseg_app.io.guard import reading
 from plantseg_app.io.values import NanPolicy, checked_values, memory_dtype
@@ -145,8 +147,7 @@ def inspect_image(path: str | Path, dataset: str | None = None) -> ImageInfo:
     """
     file = Path(path)
     known = format_to_read(file)
-    with reading(file), known.open(file) as source:
-        images = source.images
+    with opened(known, file) as (_, images):
         size = file.stat().st_size
     if dataset is not None:
         chosen: str | None = _named(file, images, dataset).name
@@ -207,18 +208,19 @@ def read_volume(  # noqa: PLR0913 - each is one thing a person may have to say a
     kind = Kind(kind)
     given = VoxelSize.checked(tuple(voxel_size_um)) if voxel_size_um is not None else None
     known = format_to_read(file)
-    with reading(file), known.open(file) as source:
-        image = _chosen_image(file, source.images, dataset, kind)
-        title = f"The image {image.name} in {file.name}" if len(source.images) > 1 else f"The image {file.name}"
-        weights = gray_weights(image, axes.upper() if axes else image.axes or "", channel)
-        choice = Choice(kind, axes, 0 if weights else channel, time)
-        selection = select(image, choice)
+    with opened(known, file) as (source, images):
+        image = _chosen_image(file, images, dataset, kind)
+        title = f"The image {image.name} in {file.name}" if len(images) > 1 else f"The image {file.name}"
+        choice = Choice(kind, axes, channel, time)
+        weights = gray_weights(image, choice)
+        selection = select(image, dataclasses.replace(choice, channel=0) if weights else choice)
         dtype = memory_dtype(image.dtype, kind, title)
         _check_memory(selection, dtype, title)
-        data = _read_gray(source, image, choice, weights) if weights else _read(source, image, selection, dtype)
+        with reading(file):
+            data = _read_gray(source, image, choice, weights) if weights else _read(source, image, selection, dtype)
     data = checked_values(data, kind, nan, title)
-    detail = selection.detail if weights is None else selection.detail.replace("channel 0", "luminance", 1)
-    shown = f"data set {image.name}" if known.several else f"series {image.name}" if len(source.images) > 1 else ""
+    detail = ", ".join(("luminance", *selection.detail.split(", ")[1:])) if weights else selection.detail
+    shown = f"data set {image.name}" if known.several else f"series {image.name}" if len(images) > 1 else ""
     z, y, x = (int(length) for length in data.shape[-3:])
     origin = Origin(
         path=str(file),
@@ -241,9 +243,20 @@ def read_workflow(path: str | Path, dataset: str | None = None) -> str | None:
     """
     file = Path(path)
     known = format_to_read(file)
-    with reading(file), known.open(file) as source:
-        image = _named(file, source.images, dataset) if dataset is not None else None
-        return source.record(image).workflow
+    with opened(known, file) as (source, images):
+        image = _named(file, images, dataset) if dataset is not None else None
+        with reading(file):
+            return source.record(image).workflow
+
+
+@contextmanager
+def opened(known: Format, file: Path) -> Iterator[tuple[Source, tuple[StoredImage, ...]]]:
+    """Open a file and describe its images; what the libraries raise on a bad file becomes `InputError`."""
+    with ExitStack() as stack:
+        with reading(file):
+            source = stack.enter_context(known.open(file))
+            images = source.images
+        yield source, images
 
 
 def _read(source: Source, image: StoredImage, selection: Selection, dtype: np.dtype[Any]) -> NDArray[Any]:

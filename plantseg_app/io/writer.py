@@ -9,7 +9,8 @@ from plantseg_app.errors import RequestError
 from plantseg_app.io.atomic import replacing
 from plantseg_app.io.format import Format, Job, Record
 from plantseg_app.io.formats import format_to_read, format_to_write
-from plantseg_app.io.guard import reading, writing
+from plantseg_app.io.guard import writing
+from plantseg_app.io.reader import opened
 
 
 def write_volume(
@@ -71,7 +72,7 @@ def _check_existing(known: Format, file: Path, dataset: str | None, overwrite: b
     if dataset is None:
         raise RequestError(f"The file {file} exists; choose another name or allow it to be replaced.")
     existing = format_to_read(file)
-    with reading(file), existing.open(file) as source:
-        names = {image.name for image in source.images}
+    with opened(existing, file) as (_, images):
+        names = {image.name for image in images}
     if existing is not known or (not overwrite and dataset.strip("/") in names):
         raise RequestError(f'{file} already holds "{dataset}"; choose another name or allow it to be replaced.')
