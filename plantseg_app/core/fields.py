@@ -39,6 +39,15 @@ def _repeat_single(value: object) -> object:
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
 """A share between 0 and 1."""
 
+Beta = Annotated[float, Field(ge=0.0, le=1.0)]
+"""Over- against under-segmentation of a graph partition; `DEFAULT_BETA` everywhere."""
+
+DEFAULT_BETA = 0.6
+"""Boundaries with a mean evidence above 1 - 0.6 speak for a cut."""
+
+DEFAULT_MIN_SIZE = 100
+"""Voxels below which a segment is no cell, wherever a step asks."""
+
 Percentile = Annotated[float, Field(ge=0.0, le=100.0, json_schema_extra={"unit": "%"})]
 """A percentile of the image's values."""
 

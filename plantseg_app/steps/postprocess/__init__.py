@@ -1,0 +1,1 @@
+"""Steps that clean up a segmentation."""

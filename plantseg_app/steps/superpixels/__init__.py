@@ -1,0 +1,1 @@
+"""Steps that cut a boundary map into superpixels or, with seeds, straight into cells."""
