@@ -16,6 +16,7 @@ from plantseg_app.cli.parser import (
     add_reading_options,
     add_running_options,
     add_talking_options,
+    existing_file,
     read_options,
     split_dataset,
 )
@@ -23,7 +24,9 @@ from plantseg_app.cli.terminal import Terminal
 from plantseg_app.errors import RequestError
 
 if TYPE_CHECKING:
+    from plantseg_app.core.volume import Volume
     from plantseg_app.core.workflow import Workflow
+    from plantseg_app.evaluate import Scores
     from plantseg_app.run.jobs import ExtraSource, Job, JobResult, JobSettings, Processed
     from plantseg_app.run.runner import Runner
 
@@ -83,17 +86,20 @@ def _run_single(
 ) -> int:
     from plantseg_app.run.jobs import JobResult, is_finished, process_file
 
-    wants_pictures = any(getattr(arguments, name, None) for name in ("report", "overlay"))
-    if getattr(arguments, "resume", False) and not wants_pictures and is_finished(job, settings):
-        _tell(JobResult(job.input, job.output, "skipped"), terminal)
-        terminal.print_json({"results": [JobResult(job.input, job.output, "skipped").to_plain()]})
+    wants_more = any(getattr(arguments, name, None) for name in ("report", "overlay", "reference"))
+    if getattr(arguments, "resume", False) and not wants_more and is_finished(job, settings):
+        skipped = JobResult(job.input, job.output, "skipped")
+        _tell(skipped, terminal)
+        terminal.print_json({"results": [skipped.to_plain()]})
         return 0
-    keep = _boundary_nodes(settings) if wants_pictures else ()
-    done = process_file(job, settings, runner, keep)
+    boundary = _check_pictures(arguments, settings) if wants_more else ()
+    done = process_file(job, settings, runner, boundary)
     _tell(done.result, terminal)
-    pictures = _write_pictures(arguments, done, settings, terminal) if wants_pictures else {}
     nodes = [{"node": timing.node, "seconds": round(timing.seconds, 3)} for timing in done.timings]
-    terminal.print_json({"results": [done.result.to_plain() | {"nodes": nodes} | pictures]})
+    plain = done.result.to_plain() | {"nodes": nodes}
+    if wants_more:
+        plain |= _write_pictures(arguments, done, settings, boundary, terminal)
+    terminal.print_json({"results": [plain]})
     return 0
 
 
@@ -204,23 +210,51 @@ def _disk_cache() -> Any:
     return DiskCache(folder, min(_CACHE_LIMIT_BYTES, shutil.disk_usage(existing).free // 4))
 
 
-def _boundary_nodes(settings: JobSettings) -> tuple[str, ...]:
+def _check_pictures(arguments: argparse.Namespace, settings: JobSettings) -> tuple[str, ...]:
+    """Refuse pictures of something that is no segmentation; return the node whose boundary map they show."""
     from plantseg_app.core.volume import Kind
 
     workflow = settings.bound_workflow()
     kinds = workflow.kinds()
+    made = kinds[workflow.outputs[0]]
+    if not made.is_labels:
+        raise RequestError(f"--report, --overlay and --reference need cells; {workflow.name} makes {made.value}.")
+    if arguments.reference is not None:
+        existing_file(str(split_dataset(arguments.reference)[0]))
     return tuple(name for name in workflow.order() if kinds[name] is Kind.BOUNDARY)[:1]
 
 
+def _score(arguments: argparse.Namespace, labels: Volume, terminal: Terminal) -> Scores | None:
+    if arguments.reference is None:
+        return None
+    from plantseg_app.core.volume import Kind
+    from plantseg_app.evaluate import evaluate_labels
+    from plantseg_app.io import read_volume
+
+    path, dataset = split_dataset(arguments.reference)
+    scores = evaluate_labels(labels.data, read_volume(path, kind=Kind.LABELS, dataset=dataset).data)
+    terminal.say(f"adapted Rand error {scores.adapted_rand_error:.4f} against {path}")
+    return scores
+
+
 def _write_pictures(
-    arguments: argparse.Namespace, done: Processed, settings: JobSettings, terminal: Terminal
-) -> dict[str, str]:
-    """Write the overlay and the report that were asked for, and return their paths by option."""
+    arguments: argparse.Namespace, done: Processed, settings: JobSettings, boundary: tuple[str, ...], terminal: Terminal
+) -> dict[str, Any]:
+    """Score and draw what was asked for; return the scores and the paths by option."""
     from plantseg_app.run.report import Report, write_overlay, write_report
 
     workflow = settings.bound_workflow()
-    report = Report.of(done, workflow, settings)
-    written = {}
+    scores = _score(arguments, done.outputs[workflow.outputs[0]], terminal)
+    report = Report(
+        title=done.result.input.name,
+        raw=done.sources[settings.source],
+        labels=done.outputs[workflow.outputs[0]],
+        workflow=workflow,
+        boundary=next((done.outputs[name] for name in boundary), None),
+        timings=done.timings,
+        scores=scores,
+    )
+    written: dict[str, Any] = {} if scores is None else {"scores": scores.to_json_dict()}
     for option, write in (("overlay", write_overlay), ("report", write_report)):
         path: Path | None = getattr(arguments, option, None)
         if path is not None:

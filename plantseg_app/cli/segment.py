@@ -23,6 +23,7 @@ def add_to(commands: argparse._SubParsersAction[Parser]) -> None:
     pictures = parser.add_argument_group("pictures, for a single input")
     pictures.add_argument("--overlay", metavar="FILE.png", type=Path, help="the cells drawn over the image")
     pictures.add_argument("--report", metavar="FILE.html", type=Path, help="pictures, numbers and settings on a page")
+    pictures.add_argument("--reference", metavar="FILE", help="the true cells, to score against; FILE.h5:NAME")
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -38,5 +39,5 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _check_pictures(arguments: argparse.Namespace) -> None:
     is_batch = len(arguments.inputs) > 1 or arguments.inputs[0].is_dir()
-    if is_batch and (arguments.report or arguments.overlay):
-        raise RequestError("--report and --overlay are for a single input file; leave them out for several.")
+    if is_batch and (arguments.report or arguments.overlay or arguments.reference):
+        raise RequestError("--report, --overlay and --reference are for a single input file, not for several.")

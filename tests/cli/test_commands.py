@@ -370,3 +370,19 @@ def test_files_open_the_window(image, monkeypatch):
     assert main([]) == 0
     assert main([str(image), str(image)]) == 0
     assert opened == [[], [Path(image), Path(image)]]
+
+
+def test_pictures_and_scores_come_with_a_single_segmentation(image, folder, workflow_file, tmp_path, capsys):
+    words = ["segment", str(image), "--output", str(tmp_path / "x.tif"), "--workflow", str(workflow_file)]
+    assert main([*words, "--quiet"]) == 0
+    pictures = ["--overlay", str(tmp_path / "o" / "o.png"), "--report", str(tmp_path / "o" / "r.html")]
+    capsys.readouterr()
+    assert main([*words, *pictures, "--reference", str(tmp_path / "x.tif"), "--json", "--quiet"]) == 0
+    (result,) = json.loads(capsys.readouterr().out)["results"]
+    assert result["scores"]["adapted_rand_error"] == 0
+    assert (tmp_path / "o" / "o.png").read_bytes().startswith(b"\x89PNG")
+    html = (tmp_path / "o" / "r.html").read_text(encoding="utf-8")
+    assert "Boundary map" in html
+    assert "Agreement with the reference" in html
+    batch = ["segment", str(folder), "--output", str(tmp_path / "out"), "--workflow", str(workflow_file)]
+    assert main([*batch, *pictures]) == 2
