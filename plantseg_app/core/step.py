@@ -246,6 +246,9 @@ def readable_errors(error: ValidationError, owner: str, allowed: list[str]) -> s
         place = ".".join(str(part) for part in problem["loc"])
         if problem["type"] == "extra_forbidden":
             lines.append(f'{owner} has no setting "{place}". {did_you_mean(place, allowed)}')
+        elif problem["type"] == "value_error":
+            # Raised by a validator of ours, whose sentence is complete; about several settings it has no place.
+            lines.append(f"{'.'.join(filter(None, [owner, place]))}: {problem['ctx']['error']}.")
         else:
             lines.append(f"{owner}.{place}: {problem['msg']}; {problem['input']!r} was given.")
     return " ".join(lines)
