@@ -254,14 +254,17 @@ def cell_bodies(labels: Labels) -> Bodies:
     return Bodies(relative, count)
 
 
-def cytoplasm_image(rng: np.random.Generator, labels: Labels) -> Floats:
-    """Return what shines inside the cells: cytoplasm, nuclei, granules, and a little outside."""
+def cytoplasm_image(rng: np.random.Generator, labels: Labels, dense: bool) -> Floats:
+    """Return what shines inside the cells: cytoplasm, nuclei, granules; `dense`: in some cells as much as walls."""
     bodies = cell_bodies(labels)
     level = rng.choice([0.03, 0.1, 0.25], p=[0.35, 0.4, 0.25]) * rng.uniform(0.4, 1.6)
     per_cell = level * np.exp(rng.normal(0, rng.uniform(0.1, 0.7), bodies.count + 1))
     if rng.random() < 0.35:
         bright = rng.random(bodies.count + 1) < rng.uniform(0.05, 0.5)
         per_cell[bright] = rng.uniform(0.15, 0.8, int(bright.sum()))
+    if dense:
+        bright = rng.random(bodies.count + 1) < rng.uniform(0.15, 0.7)
+        per_cell[bright] = rng.uniform(0.3, 1.0, int(bright.sum()))
     per_cell[0] = rng.choice([0, 0.02, 0.08]) * rng.random()
     image = per_cell.astype(np.float32)[labels]
     relative = np.minimum(bodies.relative, 2)
@@ -316,9 +319,9 @@ def dimmed(rng: np.random.Generator, image: Floats, tissue: NDArray[np.bool_], l
     return image.astype(np.float32)
 
 
-def digitised(rng: np.random.Generator, image: Floats) -> NDArray[np.uint8]:
-    """Add photon and read noise, then gamma, saturation and 8 bits."""
-    photons = log_uniform(rng, 6, 1500)
+def digitised(rng: np.random.Generator, image: Floats, over_exposed: bool) -> NDArray[np.uint8]:
+    """Add photon and read noise, then gamma, saturation (much of it if `over_exposed`) and 8 bits."""
+    photons = log_uniform(rng, 100, 3000) if over_exposed else log_uniform(rng, 6, 1500)
     offset = rng.choice([0, 0.01, 0.1]) * rng.random()
     image = rng.poisson((image + offset) * photons).astype(np.float32) / photons
     image += rng.normal(0, rng.choice([0.0, 0.01, 0.05]) * rng.random(), image.shape).astype(np.float32)
@@ -327,14 +330,22 @@ def digitised(rng: np.random.Generator, image: Floats) -> NDArray[np.uint8]:
         image = ndimage.gaussian_filter(image, (lateral * rng.uniform(0, 1.2), lateral, lateral), truncate=3)
     bottom = np.percentile(image, rng.choice([0.1, 1, 10]))
     top = np.percentile(image, rng.choice([80, 92, 98, 99.5, 99.95], p=[0.1, 0.2, 0.25, 0.25, 0.2]))
+    if over_exposed:
+        top = np.percentile(image, rng.uniform(65, 97))
     image = np.clip((image - bottom) / max(top - bottom, 1e-6), 0, 1)
     image = image ** log_uniform(rng, 0.5, 1.6)
     low, high = rng.uniform(0, 20), rng.choice([255, rng.uniform(60, 255)])
     return np.clip(low + image * (high - low), 0, 255).astype(np.uint8)
 
 
-def simulate(rng: np.random.Generator, volume: Labels | None, shape: tuple[int, int, int]) -> Sample:
-    """Return one stack of `shape`; cells come from `volume` in three cases of five, else they are synthetic."""
+def simulate(
+    rng: np.random.Generator, volume: Labels | None, shape: tuple[int, int, int], dense_share: float = 0.0
+) -> Sample:
+    """Return one stack of `shape`; cells come from `volume` in three cases of five, else they are synthetic.
+
+    `dense_share` is the share of stacks with dense cytoplasm and over-exposure, the hardest thing in real ones.
+    """
+    dense = dense_share > 0 and rng.random() < dense_share
     # Rendered with a margin, so that light from beyond the crop is there.
     padded = (shape[0] + 8, shape[1] + 16, shape[2] + 16)
     if volume is not None and rng.random() < 0.6:
@@ -342,10 +353,12 @@ def simulate(rng: np.random.Generator, volume: Labels | None, shape: tuple[int, 
     else:
         labels = synthetic_cells(rng, padded)
     light_sheet = bool(rng.random() < 0.3)
-    image = seen_through_microscope(rng, wall_image(rng, labels), cytoplasm_image(rng, labels), light_sheet)
+    image = seen_through_microscope(rng, wall_image(rng, labels), cytoplasm_image(rng, labels, dense), light_sheet)
     image = dimmed(rng, image, labels > 0, light_sheet)
     crop = (slice(4, -4), slice(8, -8), slice(8, -8))
-    return Sample(digitised(rng, image[crop]), without_crumbs(np.ascontiguousarray(labels[crop])))
+    return Sample(
+        digitised(rng, image[crop], dense and rng.random() < 0.8), without_crumbs(np.ascontiguousarray(labels[crop]))
+    )
 
 
 def read_labels(path: Path, split: str) -> Labels:
@@ -366,6 +379,7 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=400)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--split", choices=("training", "validation"), default="training")
+    parser.add_argument("--dense-share", type=float, default=0.0, help="share of dense, over-exposed stacks")
     parser.add_argument("--shape", type=int, nargs=3, default=(40, 112, 112), metavar=("Z", "Y", "X"))
     arguments = parser.parse_args()
     arguments.output.mkdir(parents=True, exist_ok=True)
@@ -376,7 +390,7 @@ def main() -> None:
         path = arguments.output / f"{arguments.seed:03d}-{number:05d}.npz"
         if path.exists():
             continue
-        sample = simulate(rng, volume, tuple(arguments.shape))
+        sample = simulate(rng, volume, tuple(arguments.shape), arguments.dense_share)
         temporary = path.with_suffix(".part.npz")
         np.savez_compressed(temporary, raw=sample.raw, labels=sample.labels.astype(np.uint16))
         temporary.rename(path)
