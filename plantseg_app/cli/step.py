@@ -77,10 +77,10 @@ def build_parser(step: StepDescription) -> Parser:
         )
     inputs.add_argument("--output", type=Path, required=True, metavar="FILE", help="where the result goes")
     inputs.add_argument("--kind", metavar="KIND", help="what the first input shows, where it takes several kinds")
+    settings = parser.add_argument_group("settings")
     add_reading_options(parser)
     add_running_options(parser)
     add_talking_options(parser)
-    settings = parser.add_argument_group("settings")
     taken = set(parser._option_string_actions)
     for field in step.fields:
         _add_field(settings, field, taken)
@@ -88,24 +88,17 @@ def build_parser(step: StepDescription) -> Parser:
 
 
 def _add_field(group: argparse._ArgumentGroup, field: FieldDescription, taken: set[str]) -> None:
-    names = [
-        name
-        for name in dict.fromkeys((option_name(field.name), f"--{field.name}", f"--set-{field.name}"))
-        if name not in taken
-    ]
-    # A field that is named like a common option keeps --set-NAME alone.
-    visible = names if len(names) == 1 else names[:-1]
+    """Add the option of a field; one that is named like a common option is called ``--set-NAME``."""
+    names = [name for name in dict.fromkeys((option_name(field.name), f"--{field.name}")) if name not in taken]
+    names = names or [f"--set-{field.name.replace('_', '-')}"]
     notes = [field.range_text, field.unit, "needed" if field.required else f"default {_shown(field.default)}"]
     help_line = f"{field.help} ({', '.join(note for note in notes if note)})".strip()
     options: dict[str, Any] = {"nargs": "?", "const": "true"} if field.type == "boolean" else {}
-    group.add_argument(
-        *visible,
-        dest=_FIELD + field.name,
-        default=argparse.SUPPRESS,
-        metavar=_metavar(field),
-        help=_escaped(help_line),
-        **options,
-    )
+    options |= {"dest": _FIELD + field.name, "default": argparse.SUPPRESS, "metavar": _metavar(field)}
+    group.add_argument(names[0], help=_escaped(help_line), **options)
+    for alias in names[1:]:
+        # Underscores are what a person writes who knows the name from a workflow file.
+        group.add_argument(alias, help=argparse.SUPPRESS, **options)
 
 
 def _metavar(field: FieldDescription) -> str:

@@ -73,10 +73,18 @@ def with_settings(workflow: Workflow, assignments: Iterable[str]) -> Workflow:
     changes: dict[str, dict[str, Any]] = {}
     for assignment in assignments:
         node, field, value = parse_assignment(assignment)
-        changes.setdefault(node, {})[field] = value
+        changes.setdefault(_node_named(workflow, node), {})[field] = value
     for node, settings in changes.items():
         workflow = workflow.replace(node, **settings)
     return workflow
+
+
+def _node_named(workflow: Workflow, name: str) -> str:
+    """Return the node called `name`, or the only one that runs the step `name`."""
+    if name in workflow.nodes:
+        return name
+    running = [node for node, content in workflow.nodes.items() if content.step.id == name]
+    return running[0] if len(running) == 1 else name
 
 
 def parse_assignment(text: str) -> tuple[str, str, Any]:

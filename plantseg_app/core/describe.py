@@ -155,8 +155,10 @@ def describe_fields(step: type[Step]) -> tuple[FieldDescription, ...]:
     """Return the settings of `step` in their order."""
     schema = step.model_json_schema()
     required = set(schema.get("required", ()))
+    # The schema fills in a title of its own where the step gives none; "Sigma Seeds" is not how people write.
+    titles = {name: field.title or name.replace("_", " ").capitalize() for name, field in step.model_fields.items()}
     return tuple(
-        _describe_field(name, plain, schema.get("$defs", {}), name in required)
+        _describe_field(name, {**plain, "title": titles[name]}, schema.get("$defs", {}), name in required)
         for name, plain in schema.get("properties", {}).items()
     )
 
@@ -171,7 +173,7 @@ def _describe_field(name: str, plain: dict[str, Any], definitions: dict[str, Any
     minimum = scalar.get("minimum", scalar.get("exclusiveMinimum"))
     return FieldDescription(
         name=name,
-        title=plain.get("title") or name.replace("_", " ").capitalize(),
+        title=plain["title"],
         type=_type_name(value, scalar),
         default=plain.get("default"),
         help=plain.get("description", ""),

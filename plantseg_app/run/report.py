@@ -2,8 +2,8 @@
 
 Everything is inside the file, so that it can be sent by mail and opened in ten years. Knows no window.
 
->>> nice_number(12345.678), nice_number(0.01234), nice_number(3)
-('12346', '0.01234', '3')
+>>> nice_number(12345.678), nice_number(0.012345), nice_number(3)
+('12346', '0.0123', '3')
 """
 
 from __future__ import annotations
@@ -115,9 +115,9 @@ def cell_sizes(labels: NDArray[Any]) -> NDArray[np.int64]:
     return counts[values > 0].astype(np.int64)
 
 
-def nice_number(value: float) -> str:
-    """Return a number with four digits that matter."""
-    return f"{value:.0f}" if abs(value) >= 1000 else f"{value:.4g}"
+def nice_number(value: float, digits: int = 3) -> str:
+    """Return a number with so many digits that matter, and no power of ten."""
+    return f"{value:.0f}" if abs(value) >= 100 else f"{value:.{digits}g}"
 
 
 def _section(heading: str, body: str) -> str:
@@ -132,7 +132,7 @@ def _summary(report: Report, sizes: NDArray[np.int64]) -> str:
     if report.timings:
         facts.append(("time", human_seconds(sum(timing.seconds for timing in report.timings))))
     if report.scores is not None:
-        facts.append(("adapted Rand error", nice_number(report.scores.adapted_rand_error)))
+        facts.append(("adapted Rand error", f"{report.scores.adapted_rand_error:.3f}"))
     items = "".join(f"<div><dd>{escape(value)}</dd><dt>{escape(name)}</dt></div>" for name, value in facts)
     return f"<dl>{items}</dl>"
 
@@ -200,7 +200,8 @@ def _histogram(values: NDArray[np.floating[Any]], unit: str) -> str:
             f'width="{step - 2:.1f}" height="{tall:.1f}"><title>{escape(tip)}</title></rect>'
         )
     ticks = [
-        f'<text x="{left + step * index:.1f}" y="{height - bottom + 16}" text-anchor="middle">'
+        f'<text x="{left + step * index:.1f}" y="{height - bottom + 16}" '
+        f'text-anchor="{"end" if index == n_bins else "middle"}">'
         f"{nice_number(edges[index])}</text>"
         for index in np.unique(np.linspace(0, n_bins, 6).round().astype(int)).tolist()
     ]
@@ -227,7 +228,7 @@ def _scores_table(scores: Scores) -> str:
         ("mean average precision", scores.mean_ap, "1 is best"),
         ("cells found", scores.n_segmented, f"{scores.n_reference} in the reference"),
     ]
-    return _table(("score", "value", ""), [(name, nice_number(value), meaning) for name, value, meaning in rows])
+    return _table(("score", "value", ""), [(name, nice_number(value, 4), meaning) for name, value, meaning in rows])
 
 
 def _settings(workflow: Workflow) -> str:
@@ -259,7 +260,7 @@ def _plain(value: Any) -> str:
         return "yes" if value else "no"
     if isinstance(value, (list, tuple)):
         return ", ".join(_plain(part) for part in value) or "none"
-    return nice_number(value) if isinstance(value, float) else str(value)
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def _times(timings: Sequence[NodeTiming]) -> str:

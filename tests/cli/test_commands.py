@@ -87,7 +87,7 @@ def test_a_wrong_request_is_one_line_and_status_2(words, image, workflow_file, t
 def test_segment_writes_labels_with_scale_and_workflow(image, workflow_file, tmp_path, capsys):
     output = tmp_path / "new" / "cells.tif"
     words = ["segment", str(image), "--output", str(output), "--workflow", str(workflow_file)]
-    assert main([*words, "--set", "cells.beta=0.25", "--set", "map.sigma-seeds=1", "--model", "other"]) == 0
+    assert main([*words, "--set", "cells.beta=0.25", "--set", "test-map.sigma-seeds=1", "--model", "other"]) == 0
     cells = read_volume(output, kind=Kind.LABELS)
     assert cells.data.max() == 2
     assert cells.voxel_size_um == pytest.approx((0.3, 0.1, 0.1))
