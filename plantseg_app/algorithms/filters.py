@@ -107,14 +107,16 @@ def median(
     Returns
     -------
     ndarray
-        (Z, Y, X), of the dtype of `image`.
+        (Z, Y, X), of the dtype of `image`; float32 for float16.
     """
     from scipy.ndimage import median_filter
 
     footprint = ellipsoid([radius if n > 1 else 0.0 for n, radius in zip(image.shape, radius_vox, strict=True)])
     if footprint.size == 1:
         return image
-    result = np.empty_like(image)
+    if image.dtype == np.float16:  # scipy has no rank filter for it.
+        image = image.astype(np.float32)
+    result = np.empty(image.shape, image.dtype)
     axis = 0 if image.shape[0] >= 2 * n_threads else 1
     margin = footprint.shape[axis] // 2
     n = image.shape[axis]

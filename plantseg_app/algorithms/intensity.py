@@ -63,7 +63,7 @@ def combine(first: NDArray[Any], second: NDArray[Any], operation: Operation) -> 
         raise RequestError(f"Only images of one shape can be combined; these have {first.shape} and {second.shape}.")
     if operation not in get_args(Operation):
         raise RequestError(f'Images cannot be combined with "{operation}"; allowed: {", ".join(get_args(Operation))}.')
-    result = first.astype(np.float32)
+    result = np.array(first, dtype=np.float32)
     other = second.astype(np.float32, copy=False)
     function = {
         "divide": np.divide,
@@ -249,6 +249,8 @@ def opening_background(image: NDArray[Any], radius_vox: Sequence[float]) -> NDAr
     """
     from scipy.ndimage import grey_opening
 
+    if image.dtype == np.float16:  # scipy has no opening for it.
+        image = image.astype(np.float32)
     size = [2 * round(radius) + 1 for radius in radius_vox]
     return np.asarray(grey_opening(image, size=size, mode="nearest"), dtype=np.float32)
 

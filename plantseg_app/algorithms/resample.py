@@ -67,7 +67,7 @@ def resample(
     if not axes:
         return image
     axes.sort(key=lambda axis: target[axis - first] / image.shape[axis])  # What shrinks most goes first: less work.
-    result = image
+    result = np.asarray(image)  # Without the behaviour of memory maps.
     for axis in axes:
         n_new = target[axis - first]
         if order == NEAREST:

@@ -91,6 +91,11 @@ def test_median_can_be_stopped():
         median(random_image((20, 20, 20)), (1.0, 1.0, 1.0), track=stop_at_once)
 
 
+def test_half_precision_is_taken():
+    image = random_image((3, 5, 6)).astype(np.float16)
+    np.testing.assert_array_equal(median(image, (1.0, 1.0, 1.0)), brute_force_median(image, (1.0, 1.0, 1.0)))
+
+
 def test_ellipsoid_is_a_ball_for_equal_radii():
     from skimage.morphology import ball
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Self
 
+import numpy as np
 from pydantic import field_validator, model_validator
 
 from plantseg_app.algorithms.boxes import EVERYTHING, Box, box_in_full_image, checked_box, parse_box
@@ -74,7 +75,7 @@ class Crop(Step):
                 "of the full image; pasting back is off by up to half a voxel."
             )
         # A copy, because a view would keep the whole image in memory.
-        return image.replace(data=image.data[(..., *slices)].copy(), place=place)
+        return image.replace(data=np.array(image.data[(..., *slices)]), place=place)
 
     def estimate(self, shape_vox: Shape3) -> Cost:
         """Count the crop alone; all of the image where the box does not fit it."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import numpy as np
+
 from plantseg_app.core.context import Context
 from plantseg_app.core.step import Cost, Field, Port, SameAs, Step
 from plantseg_app.core.volume import Kind, Shape3, Volume
@@ -31,7 +33,7 @@ class SelectChannel(Step):
                 f"counted from 0 to {n_channels - 1}."
             )
         # A copy, because a view would keep all channels in memory.
-        return image if image.data.ndim == 3 else image.replace(data=image.data[self.channel].copy())
+        return image if image.data.ndim == 3 else image.replace(data=np.array(image.data[self.channel]))
 
     def estimate(self, shape_vox: Shape3) -> Cost:
         """Count one channel more."""
