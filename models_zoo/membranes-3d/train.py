@@ -6,7 +6,8 @@
     python train.py ... --resume          continues from run/last.pt
 
 The folder of renderings may still be filling while this runs. Every few hundred steps the averaged network segments
-the validation stacks; the best one (lowest adapted Rand error) is `run/best.pt`. Needs `pip install plantseg-app[dev]`.
+the validation stacks; the best one (lowest adapted Rand error) is
+`run/weights.safetensors`. Needs `pip install plantseg-app[dev]`.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from torch import distributed, multiprocessing
 from plantseg_app.networks.boundary.loss import bce_dice_loss
 from plantseg_app.networks.boundary.targets import boundary_target
 from plantseg_app.networks.unet import UNet3D
+from plantseg_app.networks.weights import save_weights
 
 ARCHITECTURE: dict[str, Any] = {
     "in_channels": 1,
@@ -257,6 +259,7 @@ def train(worker: int, arguments: argparse.Namespace) -> None:
                 if scores["are"] < best:
                     best = scores["are"]
                     save(arguments.output / "best.pt", network=averaged.state_dict(), step=step, scores=scores)
+                    save_weights(averaged, arguments.output / "weights.safetensors")
                 save(
                     arguments.output / "last.pt",
                     network=network.state_dict(),

@@ -46,7 +46,7 @@ class BoundaryFamily(NetworkFamily):
 
     kind: ClassVar[str] = "boundary"
     title: ClassVar[str] = "Boundary network"
-    default_workflow: ClassVar[str] = "membranes-to-cells"
+    default_workflow: ClassVar[str] = "membranes-gasp"
 
     dimensions: Literal["2D", "3D"] = Field("3D", description="Whether the network sees stacks or single slices.")
     residual: bool = Field(False, description="Residual blocks with added skips instead of a plain U-Net.")
