@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import math
 from collections.abc import Iterator, Mapping
@@ -215,12 +216,37 @@ def write_hdf5(path: Path, job: Job) -> None:
     import h5py
 
     name = (job.dataset or default_dataset(job.volume.kind)).strip("/")
-    # From 1.8 on an attribute, such as a long workflow, may be larger than 64 kB.
-    with h5py.File(path, "w", libver=("v108", "latest")) as file:
-        if job.dataset is not None and job.target.exists():
-            with h5py.File(job.target, "r") as old:
-                _copy_others(old, file, name)
-        _write_dataset(file, name, job)
+    with PatientFile(path, "w+b") as stream:
+        try:
+            # From 1.8 on an attribute, such as a long workflow, may be larger than 64 kB.
+            with h5py.File(stream, "w", libver=("v108", "latest")) as file:
+                if job.dataset is not None and job.target.exists():
+                    with h5py.File(job.target, "r") as old:
+                        _copy_others(old, file, name)
+                _write_dataset(file, name, job)
+        finally:
+            if stream.error is not None:
+                raise stream.error
+
+
+class PatientFile(io.FileIO):
+    """A file that goes on after an error of writing, and remembers it.
+
+    HDF5 cannot close a file on a full disk: it keeps the descriptor and complains for as long as the process lives.
+    """
+
+    error: OSError | None = None
+
+    def write(self, content: Any) -> int:
+        """Write all of `content`, or what fits."""
+        view = memoryview(content).cast("B")
+        done = 0
+        while done < len(view) and self.error is None:
+            try:
+                done += super().write(view[done:])
+            except OSError as error:
+                self.error = error
+        return len(view)
 
 
 def default_dataset(kind: Kind) -> str:

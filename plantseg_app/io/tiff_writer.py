@@ -44,9 +44,13 @@ def write_tiff(path: Path, job: Job) -> None:
     n_bytes = volume.data.size * dtype.itemsize
     options = _options(volume, dtype, job.record, n_bytes)
     level = _LABEL_LEVEL if volume.kind.is_labels else _IMAGE_LEVEL
+    pages: Any = _pages(volume.data, dtype, channels_last="imagej" in options)
+    if volume.data.shape[-1] == 1 and not {"imagej", "ome"} & set(options):
+        # tifffile lays out a volume one voxel wide in its own way, which pages do not fit.
+        pages = np.ascontiguousarray(volume.data, dtype)
     tifffile.imwrite(
         path,
-        _pages(volume.data, dtype, options["metadata"]["axes"]),
+        pages,
         dtype=dtype,
         bigtiff=n_bytes > _CLASSIC_BYTES,
         photometric="minisblack",
@@ -81,15 +85,16 @@ def _options(volume: Volume, dtype: np.dtype[Any], record: Record, n_bytes: int)
 
 def _imagej_options(volume: Volume, record: Record) -> dict[str, Any]:
     size = volume.voxel_size_um
-    shape = volume.data.shape
-    stored = shape if len(shape) == 3 else (shape[1], shape[0], *shape[2:])
+    # All six axes are named: tifffile takes a volume one voxel wide for colours otherwise.
+    z, y, x = volume.shape_vox
+    channels = volume.data.shape[0] if volume.data.ndim == 4 else 1
     metadata: dict[str, Any] = {
-        "axes": "ZYX" if len(shape) == 3 else "ZCYX",
+        "axes": "TZCYXS",
         "Info": record_to_text(record, size),
         # tifffile would write a mode that colours the channels of a stack.
         "mode": "grayscale",
     }
-    options: dict[str, Any] = {"imagej": True, "shape": stored, "metadata": metadata}
+    options: dict[str, Any] = {"imagej": True, "shape": (1, z, channels, y, x, 1), "metadata": metadata}
     if size is not None:
         metadata |= {"spacing": size.z, "unit": "micron"}
         options["resolution"] = (1.0 / size.x, 1.0 / size.y)
@@ -131,8 +136,8 @@ def _own_values(record: Record) -> dict[str, str]:
     return values if record.workflow is None else values | {"workflow": record.workflow}
 
 
-def _pages(data: NDArray[Any], dtype: np.dtype[Any], axes: str) -> Iterator[NDArray[Any]]:
+def _pages(data: NDArray[Any], dtype: np.dtype[Any], *, channels_last: bool) -> Iterator[NDArray[Any]]:
     # One slice at a time, so that a change of type or of axes copies a slice and not the volume.
-    ordered = data.swapaxes(0, 1) if axes == "ZCYX" else data
+    ordered = data.swapaxes(0, 1) if channels_last and data.ndim == 4 else data
     for index in np.ndindex(ordered.shape[:-2]):
         yield np.ascontiguousarray(ordered[index], dtype)
