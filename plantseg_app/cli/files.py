@@ -72,6 +72,7 @@ def run_files(arguments: argparse.Namespace, workflow: Workflow, scheduler: str 
     jobs = plan_jobs(arguments.inputs, arguments.output)
     if getattr(arguments, "dry_run", False):
         return _show_plan(jobs, settings, terminal)
+    _check_writable(jobs[0].output.parent)
     resume = getattr(arguments, "resume", False)
     runner = Runner(_disk_cache() if resume else None, arguments.device, arguments.threads)
     is_single = len(jobs) == 1 and not arguments.inputs[0].is_dir() and scheduler == "local"
@@ -108,12 +109,16 @@ def _run_many(
 ) -> int:
     from plantseg_app.run.batch import run_batch
 
+    def name(job: Job) -> None:
+        terminal.subject = job.input.name
+
     results = run_batch(
         jobs,
         settings,
         runner=runner,
         scheduler=scheduler,
         resume=resume,
+        on_start=name,
         on_result=lambda result: _tell(result, terminal),
     )
     failed = sum(result.status == "failed" for result in results)
@@ -196,6 +201,15 @@ def _check_output(output: Path) -> None:
             f"Results are written as {writable_suffixes()}; {output} is none of them (for a folder of that name, make "
             "it first)."
         )
+
+
+def _check_writable(folder: Path) -> None:
+    """Find out before hours of work, rather than after, that the result cannot be written."""
+    import os
+
+    existing = next(parent for parent in (folder.absolute(), *folder.absolute().parents) if parent.exists())
+    if not existing.is_dir() or not os.access(existing, os.W_OK):
+        raise RequestError(f"The folder {existing} may not be written to; give another --output.")
 
 
 def _disk_cache() -> Any:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import importlib
+import io
 import os
 import signal
 import sys
@@ -53,9 +54,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     words = list(sys.argv[1:] if argv is None else argv)
     debug = "--debug" in words
-    if argv is None and not debug and not sys.warnoptions:
-        # Warnings of libraries are for developers; people get notes.
-        warnings.simplefilter("ignore")
+    if argv is None:
+        _prepare_process(debug)
     try:
         with _termination_as_exception():
             return _run(words)
@@ -85,6 +85,17 @@ def build_parser() -> Parser:
     for module in COMMANDS.values():
         importlib.import_module(f"plantseg_app.cli.{module}").add_to(commands)
     return parser
+
+
+def _prepare_process(debug: bool) -> None:
+    """Settle what concerns the whole process, when it is ours alone."""
+    if not debug and not sys.warnoptions:
+        # Warnings of libraries are for developers; people get notes.
+        warnings.simplefilter("ignore")
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # A file name that the terminal cannot show must not end the program.
+            stream.reconfigure(errors="backslashreplace")
 
 
 def _run(words: list[str]) -> int:

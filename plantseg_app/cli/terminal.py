@@ -27,11 +27,17 @@ class Terminal:
         Print nothing but JSON on standard output.
     quiet
         No progress bar and no notes.
+
+    Attributes
+    ----------
+    subject
+        The file that is worked on, named in notes and progress; "" when there is but one.
     """
 
     def __init__(self, json_only: bool = False, quiet: bool = False) -> None:
         self.json_only = json_only
         self.quiet = quiet
+        self.subject = ""
         self._bar: tqdm[Any] | None = None
         self._stage = ""
 
@@ -53,7 +59,8 @@ class Terminal:
     def note(self, text: str) -> None:
         """Print something worth knowing that is no error."""
         if not self.quiet:
-            self._print_error_stream(f"{PROGRAM}: note: {' '.join(text.split())}")
+            subject = f"{self.subject}: " if self.subject else ""
+            self._print_error_stream(f"{PROGRAM}: note: {subject}{' '.join(text.split())}")
 
     def error(self, text: str) -> None:
         """Print one line that says what went wrong."""
@@ -94,7 +101,10 @@ class Terminal:
         self._stage = stage
         with_total = "{desc}: {percentage:3.0f}% |{bar}| {n_fmt}/{total_fmt} [{elapsed}<{remaining}]"
         layout = with_total if total else "{desc} [{elapsed}]"
-        self._bar = tqdm(desc=stage, total=total, leave=False, file=sys.stderr, dynamic_ncols=True, bar_format=layout)
+        description = f"{self.subject} {stage}".strip()
+        self._bar = tqdm(
+            desc=description, total=total, leave=False, file=sys.stderr, dynamic_ncols=True, bar_format=layout
+        )
 
     def _close_bar(self) -> None:
         if self._bar is not None:

@@ -65,6 +65,7 @@ def run_batch(
     runner: Runner | None = None,
     scheduler: str = "local",
     resume: bool = False,
+    on_start: Callable[[Job], None] | None = None,
     on_result: Callable[[JobResult], None] | None = None,
 ) -> list[JobResult]:
     """Do all jobs, and keep ``summary.csv`` and ``summary.jsonl`` beside the results up to date after each.
@@ -79,6 +80,8 @@ def run_batch(
         ``"local"``, or the address of a dask scheduler.
     resume
         Leave out the files whose result is there already, made by the same workflow.
+    on_start
+        Called with each job before it begins; by the local scheduler alone.
     on_result
         Called with each result as it comes.
     """
@@ -96,7 +99,11 @@ def run_batch(
                 on_result(skipped)
         else:
             to_do.append(job)
-    for result in _run_all(to_do, settings, runner, scheduler):
+    if scheduler == "local":
+        coming = _run_here(to_do, settings, runner, on_start)
+    else:
+        coming = _run_there(to_do, settings, scheduler)
+    for result in coming:
         results[result.output] = result
         write_summary(folder, [results[job.output] for job in jobs if job.output in results])
         if on_result is not None:
@@ -118,14 +125,20 @@ def write_summary(folder: Path, results: Iterable[JobResult]) -> None:
     _write_whole(folder / f"{SUMMARY_NAME}.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
 
 
-def _run_all(jobs: list[Job], settings: JobSettings, runner: Runner | None, scheduler: str) -> Iterator[JobResult]:
-    if scheduler == "local":
-        for job in jobs:
-            yield run_job(job, settings, runner)
-    elif jobs:
-        from plantseg_app.run.cluster import run_on_cluster
+def _run_here(
+    jobs: Sequence[Job], settings: JobSettings, runner: Runner | None, on_start: Callable[[Job], None] | None
+) -> Iterator[JobResult]:
+    for job in jobs:
+        if on_start is not None:
+            on_start(job)
+        yield run_job(job, settings, runner)
 
-        yield from run_on_cluster(scheduler, jobs, settings)
+
+def _run_there(jobs: Sequence[Job], settings: JobSettings, address: str) -> Iterator[JobResult]:
+    from plantseg_app.run.cluster import run_on_cluster
+
+    if jobs:
+        yield from run_on_cluster(address, jobs, settings)
 
 
 def _expand(inputs: Sequence[Path], output: Path) -> list[Path]:

@@ -263,7 +263,7 @@ def run_job(job: Job, settings: JobSettings, runner: Runner | None = None) -> Jo
         return process_file(job, settings, runner).result
     except Cancelled:
         raise
-    except PlantSegError as error:
+    except (PlantSegError, OSError) as error:
         reason = str(error)
     except Exception as error:  # noqa: BLE001 - a defect met on one file must not cost the night's other files
         notes = " ".join(getattr(error, "__notes__", ()))

@@ -100,14 +100,15 @@ outputs: [cells]
 
 @pytest.fixture(autouse=True)
 def small_steps(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
-    before = dict(STEPS._entries)
+    before = set(STEPS._entries)
     _make_steps()
     RUNS.clear()
     HOOKS.clear()
     monkeypatch.setenv("PLANTSEG_APP_HOME", str(tmp_path / "home"))
     yield
-    STEPS._entries.clear()
-    STEPS._entries.update(before)
+    # Real steps that a test was the first to import stay: they would not be imported again.
+    for name in [name for name in STEPS._entries if name.startswith("test-") and name not in before]:
+        del STEPS._entries[name]
 
 
 @pytest.fixture

@@ -386,3 +386,16 @@ def test_pictures_and_scores_come_with_a_single_segmentation(image, folder, work
     assert "Agreement with the reference" in html
     batch = ["segment", str(folder), "--output", str(tmp_path / "out"), "--workflow", str(workflow_file)]
     assert main([*batch, *pictures]) == 2
+
+
+def test_a_folder_that_may_not_be_written_to_is_found_before_the_work(image, workflow_file, tmp_path, runs, capsys):
+    (tmp_path / "file").touch()
+    words = ["segment", str(image), "--output", str(tmp_path / "file" / "x.tif"), "--workflow", str(workflow_file)]
+    assert main(words) == 2
+    assert "may not be written to" in capsys.readouterr().err
+    assert runs == []
+
+
+def test_notes_of_a_batch_name_the_file(folder, workflow_file, tmp_path, capsys):
+    assert main(["run", str(workflow_file), str(folder), "--output", str(tmp_path / "out")]) == 1
+    assert "plantseg-app: note: c_good.tif: a note\n" in capsys.readouterr().err
