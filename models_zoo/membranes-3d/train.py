@@ -6,8 +6,8 @@
     python train.py ... --resume          continues from run/last.pt
 
 The folder of renderings may still be filling while this runs. Every few hundred steps the averaged network segments
-the validation stacks; the best one (lowest adapted Rand error) is
-`run/weights.safetensors`. Needs `pip install plantseg-app[dev]`.
+the validation stacks; the best one (lowest adapted Rand error) is `run/weights.safetensors`.
+Needs `pip install plantseg-app[dev]`.
 """
 
 from __future__ import annotations
