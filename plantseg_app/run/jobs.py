@@ -121,6 +121,9 @@ class JobSettings:
 
     def bound_workflow(self) -> Workflow:
         """Return the workflow with the sources that this batch has."""
+        # On another machine nobody has filled the registry yet.
+        import plantseg_app.steps  # noqa: F401
+
         return Workflow.from_yaml(self.workflow_yaml).bind([self.source, *self.extra])
 
     def record(self, source: Path) -> str:
