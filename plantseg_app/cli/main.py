@@ -28,6 +28,7 @@ COMMANDS = {
     "predict": "predict",
     "run": "run",
     "evaluate": "evaluate",
+    "models": "models",
     "steps": "steps",
     "step": "step",
     "convert": "convert",

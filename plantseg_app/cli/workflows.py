@@ -123,7 +123,7 @@ def default_workflow(model: str | None) -> str:
         return DEFAULT_WORKFLOW
     from plantseg_app.zoo.catalogue import find_model
 
-    return find_model(model).network_family().default_workflow
+    return find_model(model).card.network_family().default_workflow
 
 
 def prediction_workflow(settings: dict[str, Any]) -> Workflow:

@@ -399,3 +399,45 @@ def test_a_folder_that_may_not_be_written_to_is_found_before_the_work(image, wor
 def test_notes_of_a_batch_name_the_file(folder, workflow_file, tmp_path, capsys):
     assert main(["run", str(workflow_file), str(folder), "--output", str(tmp_path / "out")]) == 1
     assert "plantseg-app: note: c_good.tif: a note\n" in capsys.readouterr().err
+
+
+CARD = """
+card: 1
+id: example
+title: An example
+description: Shows the fields.
+family: {kind: boundary, dimensions: 2D, feature_maps: [8, 16]}
+dimensionality: 2D
+voxel_size_um: [1, 0.2, 0.2]
+inputs: [{name: membrane}]
+outputs: [{name: boundary, kind: boundary}]
+normalisation: {method: percentile}
+weights: {file: weights.safetensors, sha256: "%s", size_bytes: 8}
+licence: MIT
+authors: [Somebody]
+data: [{name: ovules, seen_as: train, licence: MIT}]
+scores: [{data: ovules, metric: adapted_rand_error, value: 0.05}]
+"""
+
+
+def test_models_are_listed_and_shown(tmp_path, capsys):
+    folder = tmp_path / "home" / "models" / "example"
+    folder.mkdir(parents=True)
+    (folder / "card.yaml").write_text(CARD % ("0" * 64))
+    (folder.parent / "broken").mkdir()
+    (folder.parent / "broken" / "card.yaml").write_text("card: 1")
+    assert main(["models", "list"]) == 0
+    out, err = capsys.readouterr()
+    assert "example" in out
+    assert "1 x 0.2 x 0.2 um" in out
+    assert "broken" in err
+    assert main(["models", "list", "--json", "--quiet"]) == 0
+    models = {model["id"]: model for model in json.loads(capsys.readouterr().out)}
+    assert models["example"]["folder"] == str(folder)
+    assert main(["models", "show", "example", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == models["example"]
+    assert main(["models", "show", "example"]) == 0
+    assert "adapted_rand_error 0.05 on ovules" in capsys.readouterr().out
+    assert main(["models", "show", "exampel"]) == 2
+    assert 'Did you mean "example"?' in capsys.readouterr().err
+    assert main(["models"]) == 2
