@@ -1,4 +1,4 @@
-"""What a network costs per voxel: found by running it without numbers, on torch's "meta" device.
+"""What a network costs per voxel: found by running it once on a few cells of its pooling grid.
 
 Every tensor that the forward pass makes is counted while it lives, so the peak follows from the architecture,
 whatever it is; multiplications are counted on the way.
@@ -17,11 +17,11 @@ from typing import Any, NamedTuple
 
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils.flop_counter import FlopCounterMode
+from torch.utils.flop_counter import flop_registry
 
 from plantseg_app.core.volume import Shape3
 
-_GRID_CELLS = 4
+_GRID_CELLS = 2
 
 
 class NetworkCost(NamedTuple):
@@ -62,17 +62,18 @@ def network_cost(network: torch.nn.Module, channels_in: int, grid_vox: Shape3, d
     dtype
         Type of the activations.
     """
+    if dtype == torch.float16:
+        dtype = torch.bfloat16  # Of the same size, and known to every processor.
     shape = [_GRID_CELLS * grid for grid in grid_vox]
-    outline = copy.deepcopy(network).to("meta").to(dtype).eval()
-    image = torch.empty(batch_shape(outline, (channels_in, *shape)), dtype=dtype, device="meta")
+    trial = copy.deepcopy(network).to("cpu", dtype).eval()
+    image = torch.zeros(batch_shape(trial, (channels_in, *shape)), dtype=dtype)
     n_voxels = image.numel() // channels_in
     meter = _Meter(image)
-    counter = FlopCounterMode(display=False)
-    with torch.inference_mode(False), torch.no_grad(), counter, meter:
-        result = outline(image)
+    with torch.inference_mode(False), torch.no_grad(), meter:
+        result = trial(image)
     return NetworkCost(
         bytes_per_voxel=meter.peak_bytes / n_voxels,
-        flop_per_voxel=counter.get_total_flops() / n_voxels,
+        flop_per_voxel=meter.flop / n_voxels,
         elements_per_voxel=meter.largest_elements / n_voxels,
         weight_bytes=4 * sum(parameter.numel() for parameter in network.parameters()),
         channels_out=int(result.shape[1]),
@@ -97,13 +98,22 @@ class _Meter(TorchDispatchMode):  # type: ignore[no-untyped-call]
         super().__init__()  # type: ignore[no-untyped-call]
         self.living_bytes = self.peak_bytes = image.untyped_storage().nbytes()
         self.largest_elements = image.numel()
+        self.flop = 0
         self._seen: set[int] = {image.untyped_storage()._cdata}
+
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        # Otherwise torch imports its compiler, and with it sympy, for nothing: a second.
+        return False
 
     def __torch_dispatch__(
         self, func: Callable[..., Any], types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         """Run one operation and count what it made."""
         made = func(*args, **(kwargs or {}))
+        formula = flop_registry.get(getattr(func, "overloadpacket", func))
+        if formula is not None:
+            self.flop += formula(*args, **(kwargs or {}), out_val=made)
         for tensor in made if isinstance(made, (tuple, list)) else (made,):
             if isinstance(tensor, torch.Tensor):
                 self._count(tensor)

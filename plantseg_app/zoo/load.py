@@ -1,0 +1,79 @@
+"""From an installed model to its network, with the weights checked before they are trusted."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from plantseg_app.errors import InputError
+from plantseg_app.zoo.card import ModelCard
+from plantseg_app.zoo.catalogue import InstalledModel
+
+if TYPE_CHECKING:
+    import torch
+
+_MOST_NETWORKS_KEPT = 2
+
+
+def load_network(model: InstalledModel, device: torch.device | str = "cpu") -> torch.nn.Module:
+    """Return the trained network of `model` on `device`, ready to predict.
+
+    The last networks are kept: asking again is free, and gives the same object, which nobody should train.
+
+    Raises
+    ------
+    InputError
+        If the weights are missing, are not those of the card (checksum), or do not fit the architecture.
+    RequestError
+        If the card asks for a network family or setting that this program does not know.
+    """
+    verify_weights(model)
+    return _load_once(model.folder, model.card.weights.sha256, model.card.to_yaml(), str(device))
+
+
+def verify_weights(model: InstalledModel) -> None:
+    """Check that the file of weights is the one that the card describes; computed once while the file stays unchanged.
+
+    Raises
+    ------
+    InputError
+        Saying what differs.
+    """
+    path, expected = model.weights_path, model.card.weights
+    try:
+        state = os.stat(path)
+    except OSError as error:
+        raise InputError(
+            f"The weights of the model {model.card.id} are missing at {path}; install it again."
+        ) from error
+    if state.st_size != expected.size_bytes:
+        raise InputError(
+            f"The weights {path} have {state.st_size} bytes instead of {expected.size_bytes}: they are not complete "
+            f"or of another version. Install the model {model.card.id} again."
+        )
+    if _sha256(str(path), state.st_mtime_ns, state.st_size) != expected.sha256:
+        raise InputError(
+            f"The weights {path} are not those that the card of {model.card.id} describes (the checksum differs), "
+            "so they are not loaded. Install the model again."
+        )
+
+
+@functools.lru_cache(maxsize=64)
+def _sha256(path: str, _mtime_ns: int, _size: int) -> str:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+@functools.lru_cache(maxsize=_MOST_NETWORKS_KEPT)
+def _load_once(folder: Path, _sha256_of_weights: str, card_text: str, device: str) -> torch.nn.Module:
+    import torch
+
+    from plantseg_app.networks.weights import load_weights
+
+    card = ModelCard.from_yaml(card_text)
+    network = card.network_family().build()
+    load_weights(network, InstalledModel(card, folder).weights_path)
+    return network.to(torch.device(device)).eval()
