@@ -186,7 +186,7 @@ def _given_axes(stored: StoredImage, given: str) -> tuple[str, str]:
 
 
 def _example(ndim: int) -> str:
-    return {1: "x", 2: "yx", 3: "zyx", 4: "zcyx", 5: "tzcyx"}.get(ndim, "tzcyx")
+    return {1: "x", 2: "yx", 3: "zyx", 4: "czyx", 5: "tczyx"}.get(ndim, "tczyx")
 
 
 def _chosen_channel(stored: StoredImage, n_channels: int, choice: Choice, colour: bool) -> tuple[int | slice, str]:

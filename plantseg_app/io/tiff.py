@@ -23,7 +23,7 @@ from plantseg_app.io.record import record_from_text
 from plantseg_app.io.tiff_scale import scale_of_series
 from plantseg_app.io.tiff_writer import OWN_KEY, write_tiff
 
-_BATCH_BYTES = 64 * 2**20
+_BATCH_BYTES = 16 * 2**20
 
 _SAMPLE_NAMES = {2: ("gray", "alpha"), 3: ("red", "green", "blue"), 4: ("red", "green", "blue", "alpha")}
 
@@ -91,8 +91,9 @@ class TiffSource:
         """
         position = int(image.name)
         series = self._series[position]
-        if series.dataoffset is not None and series.keyframe.is_memmappable:
-            _fill_from_map(self._path, series, self._tif.byteorder, index, out)
+        own = all(page.parent is self._tif for page in series.pages[:1])
+        if own and series.dataoffset is not None and series.keyframe.is_memmappable:
+            _fill_from_planes(self._path, series, self._tif.byteorder, index, out)
         else:
             self._fill_from_pages(position, index, out)
         self._watch.raise_if_any(self._path.name)
@@ -138,12 +139,17 @@ def own_json(tif: Any) -> dict[str, Any]:
     return own if isinstance(own, dict) else {}
 
 
-def _fill_from_map(path: Path, series: Any, byteorder: str, index: Index, out: NDArray[Any]) -> None:
-    if series.keyframe.parent.filehandle.path != str(path.resolve()) and len(series.pages) > 1:
-        path = Path(series.keyframe.parent.filehandle.path)
+def _fill_from_planes(path: Path, series: Any, byteorder: str, index: Index, out: NDArray[Any]) -> None:
+    # Plane by plane: a memory map of the whole would count as memory in use until it is released.
     dtype = np.dtype(series.dtype).newbyteorder(byteorder)
-    stored = np.memmap(path, dtype, mode="r", offset=series.dataoffset, shape=series.shape)
-    out[...] = stored[index]
+    plane_shape = series.shape[-2:]
+    plane_size = math.prod(plane_shape)
+    numbers = np.arange(math.prod(series.shape[:-2])).reshape(series.shape[:-2])[index[:-2]]
+    with path.open("rb") as stream:
+        for place in np.ndindex(numbers.shape):
+            stream.seek(series.dataoffset + int(numbers[place]) * plane_size * dtype.itemsize)
+            plane = np.fromfile(stream, dtype, plane_size).reshape(plane_shape)
+            out[place] = plane[index[-2:]]
 
 
 @contextmanager

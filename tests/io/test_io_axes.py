@@ -279,3 +279,34 @@ def test_predictor(tmp_path: Path) -> None:
     for data in (FIVE[0, 0], FIVE[0, 0].astype(np.float32)):
         tifffile.imwrite(tmp_path / "a.tif", data, photometric="minisblack", compression="zlib", predictor=True)
         np.testing.assert_array_equal(read_volume(tmp_path / "a.tif").data, data)
+
+
+@pytest.mark.parametrize("options", [{}, {"compression": "zlib"}])
+def test_old_imagej_stack_that_names_no_slices(options: dict[str, Any], tmp_path: Path) -> None:
+    data = np.arange(5 * 16 * 17, dtype=np.uint8).reshape(5, 16, 17)
+    with tifffile.TiffWriter(tmp_path / "a.tif") as writer:
+        for number, page in enumerate(data):
+            text = "ImageJ=1.44\nimages=5\nunit=micron\n" if number == 0 else None
+            writer.write(page, metadata=None, description=text, contiguous=False, **options)
+    np.testing.assert_array_equal(read_volume(tmp_path / "a.tif").data, data)
+
+
+def test_ome_tiff_of_several_files(tmp_path: Path) -> None:
+    data = np.arange(2 * 6 * 7, dtype=np.uint8).reshape(2, 6, 7)
+    names = ["one.ome.tif", "two.ome.tif"]
+    planes = "".join(
+        f'<TiffData FirstZ="{z}" IFD="0" PlaneCount="1"><UUID FileName="{name}">urn:uuid:{z}</UUID></TiffData>'
+        for z, name in enumerate(names)
+    )
+    for z, name in enumerate(names):
+        xml = (
+            f'<?xml version="1.0"?><OME xmlns="http://www.openmicroscopy.org/Schemas/OME/2016-06" UUID="urn:uuid:{z}">'
+            '<Image ID="Image:0" Name="x"><Pixels ID="Pixels:0" DimensionOrder="XYZCT" Type="uint8" SizeX="7" SizeY="6"'
+            f' SizeZ="2" SizeC="1" SizeT="1"><Channel ID="Channel:0:0"/>{planes}</Pixels></Image></OME>'
+        )
+        tifffile.imwrite(tmp_path / name, data[z], metadata=None, description=xml)
+    for name in names:
+        np.testing.assert_array_equal(read_volume(tmp_path / name).data, data)
+    (tmp_path / names[1]).unlink()
+    with pytest.raises(InputError, match=r"one\.ome\.tif"):
+        read_volume(tmp_path / names[0])

@@ -259,3 +259,21 @@ def test_refusals(tmp_path: Path) -> None:
 def test_the_folder_is_made(tmp_path: Path) -> None:
     file = write_volume(tmp_path / "new" / "er" / "a.tif", Volume(np.zeros((1, 2, 3), np.uint8), Kind.RAW))
     assert file.exists()
+
+
+@pytest.mark.parametrize("dtype", [">u2", ">f4", ">f8", "f2", "bool", "longdouble", "i1", "u8"])
+@pytest.mark.parametrize(
+    "options", [{}, {"chunks": (1, 2, 4), "compression": "lzf"}, {"chunks": (2, 3, 4), "shuffle": True}]
+)
+def test_hdf5_types(dtype: str, options: dict[str, Any], tmp_path: Path) -> None:
+    data = (np.arange(24).reshape(2, 3, 4) % 2).astype(dtype)
+    with h5py.File(tmp_path / "a.h5", "w") as opened:
+        opened.create_dataset("raw", data=data, **options)
+        opened.create_dataset("label", data=np.ascontiguousarray(data.transpose(2, 1, 0)))
+        opened["label"].attrs["axes"] = "XYZ"
+    for kind in (Kind.RAW, Kind.LABELS):
+        back = read_volume(tmp_path / "a.h5", kind=kind)
+        np.testing.assert_array_equal(back.data, data.astype(float))
+        assert back.data.dtype.isnative
+        assert back.data.flags.c_contiguous
+    assert read_volume(tmp_path / "a.h5").data.dtype.itemsize <= 8

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import h5py
@@ -14,6 +15,7 @@ import tifffile
 from plantseg_app.core.volume import Origin
 from plantseg_app.errors import InputError
 from plantseg_app.io import inspect_image, read_volume
+from plantseg_app.io.tiff_scale import scale_of_series
 from plantseg_app.io.voxelsize import micrometres
 
 STACK = np.zeros((4, 5, 6), np.uint8)
@@ -204,3 +206,28 @@ def test_given_size_wins_and_the_origin_keeps_the_stored_one(tmp_path: Path) -> 
     np.testing.assert_allclose(volume.origin.voxel_size_um or (), TRUTH)
     with pytest.raises(InputError, match="three positive lengths"):
         read_volume(tmp_path / "cells.h5", voxel_size_um=(0, 1, 1))
+
+
+def _headers(**found: Any) -> Any:
+    """Return a stand-in for a file with headers that tifffile reads and cannot write."""
+    page = SimpleNamespace(tags={}, shaped_description=None)
+    nothing = {"is_lsm": False, "is_micromanager": False, "imagej_metadata": None, "pages": SimpleNamespace(first=page)}
+    return SimpleNamespace(**(nothing | found))
+
+
+@pytest.mark.parametrize(
+    ("step", "depth", "expected"),
+    [(0.235, 4, (0.235, 0.15, 0.15)), (-0.235, 4, (0.235, 0.15, 0.15)), (0, 4, None), (0, 1, (0.15, 0.15, 0.15))],
+)
+def test_micromanager(step: float, depth: int, expected: tuple[float, ...] | None) -> None:
+    summary = {"Summary": {"PixelSize_um": 0.15, "z-step_um": step}}
+    tif = _headers(is_micromanager=True, micromanager_metadata=summary)
+    series = SimpleNamespace(keyframe=tif.pages.first)
+    assert scale_of_series(tif, series, None, depth).voxel_size_um == expected
+
+
+def test_lsm_counts_in_metres() -> None:
+    lsm = {"VoxelSizeX": 1.6e-7, "VoxelSizeY": 1.5e-7, "VoxelSizeZ": 2.35e-7}
+    tif = _headers(is_lsm=True, lsm_metadata=lsm)
+    found = scale_of_series(tif, SimpleNamespace(keyframe=tif.pages.first), None, 4).voxel_size_um
+    np.testing.assert_allclose(found or (), TRUTH)
