@@ -61,7 +61,7 @@ def add_workflow_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--dry-run", action="store_true", help="show what would be done, and what it would take")
 
 
-def run_files(arguments: argparse.Namespace, workflow: Workflow, scheduler: str = "local") -> int:
+def run_files(arguments: argparse.Namespace, workflow: Workflow) -> int:
     """Run `workflow` over the inputs and return the exit status."""
     from plantseg_app.run.batch import plan_jobs
     from plantseg_app.run.runner import Runner
@@ -75,11 +75,12 @@ def run_files(arguments: argparse.Namespace, workflow: Workflow, scheduler: str 
     _check_writable(jobs[0].output.parent)
     resume = getattr(arguments, "resume", False)
     runner = Runner(_disk_cache() if resume else None, arguments.device, arguments.threads)
-    is_single = len(jobs) == 1 and not arguments.inputs[0].is_dir() and scheduler == "local"
+    is_single = len(jobs) == 1 and not arguments.inputs[0].is_dir()
+    is_single = is_single and getattr(arguments, "scheduler", "local") == "local"
     with terminal.following(runner):
         if is_single:
             return _run_single(arguments, jobs[0], settings, runner, terminal)
-        return _run_many(jobs, settings, runner, terminal, scheduler=scheduler, resume=resume)
+        return _run_many(arguments, jobs, settings, runner, terminal)
 
 
 def _run_single(
@@ -105,7 +106,7 @@ def _run_single(
 
 
 def _run_many(
-    jobs: list[Job], settings: JobSettings, runner: Runner, terminal: Terminal, *, scheduler: str, resume: bool
+    arguments: argparse.Namespace, jobs: list[Job], settings: JobSettings, runner: Runner, terminal: Terminal
 ) -> int:
     from plantseg_app.run.batch import run_batch
 
@@ -116,14 +117,20 @@ def _run_many(
         jobs,
         settings,
         runner=runner,
-        scheduler=scheduler,
-        resume=resume,
+        scheduler=getattr(arguments, "scheduler", "local"),
+        resume=getattr(arguments, "resume", False),
         on_start=name,
         on_result=lambda result: _tell(result, terminal),
     )
     failed = sum(result.status == "failed" for result in results)
     terminal.print_json({"results": [result.to_plain() for result in results]})
     terminal.say(f"{len(results) - failed} of {len(results)} files done; summary in {jobs[0].output.parent}")
+    report: Path | None = getattr(arguments, "report", None)
+    if report is not None:
+        from plantseg_app.run.batch_report import write_batch_report
+
+        write_batch_report(report, settings, results)
+        terminal.say(f"{report}: report")
     return 1 if failed else 0
 
 

@@ -24,4 +24,4 @@ def run(arguments: argparse.Namespace) -> int:
     from plantseg_app.cli.workflows import find_workflow, with_settings
 
     workflow = with_settings(find_workflow(arguments.workflow), arguments.set)
-    return run_files(arguments, workflow, arguments.scheduler)
+    return run_files(arguments, workflow)

@@ -20,10 +20,10 @@ def add_to(commands: argparse._SubParsersAction[Parser]) -> None:
     group.add_argument(
         "--workflow", metavar="NAME|FILE", help="a ready-made workflow, a YAML file, or a result to repeat"
     )
-    pictures = parser.add_argument_group("pictures, for a single input")
-    pictures.add_argument("--overlay", metavar="FILE.png", type=Path, help="the cells drawn over the image")
+    pictures = parser.add_argument_group("pictures")
     pictures.add_argument("--report", metavar="FILE.html", type=Path, help="pictures, numbers and settings on a page")
-    pictures.add_argument("--reference", metavar="FILE", help="the true cells, to score against; FILE.h5:NAME")
+    pictures.add_argument("--overlay", metavar="FILE.png", type=Path, help="the cells over the image; single input")
+    pictures.add_argument("--reference", metavar="FILE", help="the true cells, to score against; single input")
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -39,5 +39,5 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _check_pictures(arguments: argparse.Namespace) -> None:
     is_batch = len(arguments.inputs) > 1 or arguments.inputs[0].is_dir()
-    if is_batch and (arguments.report or arguments.overlay or arguments.reference):
-        raise RequestError("--report, --overlay and --reference are for a single input file, not for several.")
+    if is_batch and (arguments.overlay or arguments.reference):
+        raise RequestError("--overlay and --reference are for a single input file, not for several.")

@@ -75,31 +75,37 @@ class Report:
 
 def write_overlay(path: Path, report: Report) -> None:
     """Write the picture of the image beside its cells as PNG, whole or not at all."""
-    _write_whole(path, png_bytes(overlay_picture(report.raw, report.labels)))
+    write_whole(path, png_bytes(overlay_picture(report.raw, report.labels)))
 
 
 def write_report(path: Path, report: Report) -> None:
     """Write the report as one HTML file, whole or not at all."""
-    _write_whole(path, report_html(report).encode("utf-8"))
+    write_whole(path, report_html(report).encode("utf-8"))
 
 
 def report_html(report: Report) -> str:
     """Return the report as HTML that needs no other file."""
     sizes = cell_sizes(report.labels.data)
     sections = [
-        _section("Cells", _pictures(report)),
-        _section("Sizes", _size_section(sizes, report.labels)),
-        _section("Agreement with the reference", _scores_table(report.scores)) if report.scores else "",
-        _section("How it was made", _settings(report.workflow)),
-        _section("Time", _times(report.timings)) if report.timings else "",
-        _section("Versions", _versions()),
+        section("Cells", _pictures(report)),
+        section("Sizes", _size_section(sizes, report.labels)),
+        section("Agreement with the reference", _scores_table(report.scores)) if report.scores else "",
+        section("How it was made", workflow_settings(report.workflow)),
+        section("Time", _times(report.timings)) if report.timings else "",
+        section("Versions", versions()),
     ]
-    title = escape(report.title)
+    return page_html(report.title, _summary(report, sizes), sections)
+
+
+def page_html(title: str, facts: Iterable[tuple[str, str]], sections: Iterable[str]) -> str:
+    """Return a whole page: a heading, a row of facts (name and value), and sections of HTML."""
+    heading = escape(title)
+    items = "".join(f"<div><dd>{escape(value)}</dd><dt>{escape(name)}</dt></div>" for name, value in facts)
     return (
         '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>{title} \u2013 PlantSeg App</title>\n<style>{STYLE}</style>\n</head>\n<body>\n"
-        f"<header><h1>{title}</h1>{_summary(report, sizes)}</header>\n<main>\n"
+        f"<title>{heading} \u2013 PlantSeg App</title>\n<style>{STYLE}</style>\n</head>\n<body>\n"
+        f"<header><h1>{heading}</h1><dl>{items}</dl></header>\n<main>\n"
         + "\n".join(section for section in sections if section)
         + "\n</main>\n</body>\n</html>\n"
     )
@@ -120,11 +126,12 @@ def nice_number(value: float, digits: int = 3) -> str:
     return f"{value:.0f}" if abs(value) >= 100 else f"{value:.{digits}g}"
 
 
-def _section(heading: str, body: str) -> str:
+def section(heading: str, body: str) -> str:
+    """Return a part of a page under a heading."""
     return f"<section><h2>{escape(heading)}</h2>\n{body}</section>"
 
 
-def _summary(report: Report, sizes: NDArray[np.int64]) -> str:
+def _summary(report: Report, sizes: NDArray[np.int64]) -> list[tuple[str, str]]:
     shape = " \u00d7 ".join(str(length) for length in report.raw.shape_vox)
     scale = report.labels.voxel_size_um
     voxel = " \u00d7 ".join(f"{length:.4g}" for length in scale) + " \u00b5m" if scale else "unknown"
@@ -133,8 +140,7 @@ def _summary(report: Report, sizes: NDArray[np.int64]) -> str:
         facts.append(("time", human_seconds(sum(timing.seconds for timing in report.timings))))
     if report.scores is not None:
         facts.append(("adapted Rand error", f"{report.scores.adapted_rand_error:.3f}"))
-    items = "".join(f"<div><dd>{escape(value)}</dd><dt>{escape(name)}</dt></div>" for name, value in facts)
-    return f"<dl>{items}</dl>"
+    return facts
 
 
 def _pictures(report: Report) -> str:
@@ -228,10 +234,11 @@ def _scores_table(scores: Scores) -> str:
         ("mean average precision", scores.mean_ap, "1 is best"),
         ("cells found", scores.n_segmented, f"{scores.n_reference} in the reference"),
     ]
-    return _table(("score", "value", ""), [(name, nice_number(value, 4), meaning) for name, value, meaning in rows])
+    return table(("score", "value", ""), [(name, nice_number(value, 4), meaning) for name, value, meaning in rows])
 
 
-def _settings(workflow: Workflow) -> str:
+def workflow_settings(workflow: Workflow) -> str:
+    """Return what each step of a workflow does, with its settings, as HTML."""
     parts = [f"<p>{escape(workflow.title or workflow.name)}. {escape(workflow.description)}</p>"]
     parts += [_node_settings(name, workflow.nodes[name]) for name in workflow.order()]
     parts.append(
@@ -250,7 +257,7 @@ def _node_settings(name: str, node: Node) -> str:
         changed = "" if values[field.name] == field.default or field.required else f"default {_plain(field.default)}"
         shown = f"{_plain(values[field.name])} {field.unit}".strip()
         rows.append((field.title, shown, f"{field.help} {changed}".strip()))
-    return heading + (_table(("setting", "value", "meaning"), rows) if rows else "<p>No settings.</p>")
+    return heading + (table(("setting", "value", "meaning"), rows) if rows else "<p>No settings.</p>")
 
 
 def _plain(value: Any) -> str:
@@ -267,26 +274,29 @@ def _times(timings: Sequence[NodeTiming]) -> str:
     rows = [
         (timing.title, timing.node, "reused" if timing.reused else human_seconds(timing.seconds)) for timing in timings
     ]
-    return _table(("step", "node", "time"), rows)
+    return table(("step", "node", "time"), rows)
 
 
-def _versions() -> str:
+def versions() -> str:
+    """Return the programs that took part, as an HTML table."""
     rows = [("PlantSeg App", __version__), ("Python", platform.python_version()), ("system", platform.platform())]
     for package in _PACKAGES:
         try:
             rows.append((package, importlib.metadata.version(package)))
         except importlib.metadata.PackageNotFoundError:
             continue
-    return _table(("program", "version"), rows)
+    return table(("program", "version"), rows)
 
 
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Return an HTML table of text."""
     header = "".join(f'<th scope="col">{escape(cell)}</th>' for cell in head)
     body = "".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows)
     return f'<div class="wide"><table><thead><tr>{header}</tr></thead><tbody>{body}</tbody></table></div>'
 
 
-def _write_whole(path: Path, content: bytes) -> None:
+def write_whole(path: Path, content: bytes) -> None:
+    """Write a file so that it is there as a whole or as it was before."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         temporary.write_bytes(content)

@@ -35,6 +35,10 @@ td:nth-child(2) { font-variant-numeric: tabular-nums; }
 details { margin-top: 20px; }
 pre { padding: 12px; overflow-x: auto; border: 1px solid var(--line); border-radius: 4px; font-size: 13px; }
 main { padding-bottom: 64px; }
+.files { display: grid; grid-template-columns: repeat(auto-fill, minmax(220px, 1fr)); gap: 24px 16px; }
+.files figcaption { overflow-wrap: anywhere; }
+.files b { display: block; color: var(--text); }
+.failed { padding: 12px; border: 1px solid var(--line); border-left: 4px solid #d55e00; border-radius: 4px; }
 @media (max-width: 700px) { .panels { grid-template-columns: 1fr; } }
 @media print { h2 { break-after: avoid; } figure { break-inside: avoid; } }
 """

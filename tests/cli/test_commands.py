@@ -388,6 +388,16 @@ def test_pictures_and_scores_come_with_a_single_segmentation(image, folder, work
     assert main([*batch, *pictures]) == 2
 
 
+def test_a_batch_has_a_report_with_failures_first(folder, workflow_file, tmp_path, capsys):
+    words = ["segment", str(folder), "--output", str(tmp_path / "out"), "--workflow", str(workflow_file)]
+    assert main([*words, "--report", str(tmp_path / "new" / "batch.html"), "--quiet"]) == 1
+    html = (tmp_path / "new" / "batch.html").read_text(encoding="utf-8")
+    assert html.count("data:image/jpeg") == 2
+    assert html.index("b_bad.tif") < html.index("a_good.tif") < html.index("c_good.tif")
+    assert "2 of 3" in html
+    assert "too strict" in html
+
+
 def test_a_folder_that_may_not_be_written_to_is_found_before_the_work(image, workflow_file, tmp_path, runs, capsys):
     (tmp_path / "file").touch()
     words = ["segment", str(image), "--output", str(tmp_path / "file" / "x.tif"), "--workflow", str(workflow_file)]
