@@ -246,7 +246,8 @@ def read_stack(files: StackFiles, settings: DataSettings) -> Stack:
     if settings.voxel_size_um is not None:
         image, labels, known = _rescaled(image, labels, known, raw, settings.voxel_size_um)
         spacing = VoxelSize(*settings.voxel_size_um)
-    made = Stack.from_arrays(image, labels, known, settings.normalisation, spacing, raw.name)
+    normalisation = settings.normalisation or _DEFAULT_NORMALISATION
+    made = Stack.from_arrays(image, labels, known, normalisation, spacing, raw.name)
     return dataclasses.replace(made, source=str(Path(files.path or files.image).resolve()))
 
 

@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import dataclasses
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import closing
 from typing import Any
 
 import numpy as np
@@ -175,7 +174,7 @@ def collate(samples: Sequence[Sample]) -> Batch:
     return Batch(tensors[0], tensors[1], tensors[2])  # type: ignore[arg-type]
 
 
-def stream_batches(source: PatchSource, seed: int, start: int) -> Iterator[Batch]:
+def stream_batches(source: PatchSource, seed: int, start: int) -> Generator[Batch, None, None]:
     """Yield batches `start`, `start + 1` ... without end, prepared ahead by threads.
 
     Close the generator (or let it be collected) to end the threads.
@@ -201,6 +200,3 @@ def unaugmented(settings: PatchSettings, stack: Stack, make_target: MakeTarget, 
     known = None if stack.known is None else take_nearest(stack.known, places)
     image = stack.normalised(take_linear(stack.image, places))
     return Sample(image, make_target(take_nearest(stack.labels, places), stack.voxel_size_um), known)
-
-
-__all__ = ["Batch", "LabelledPlaces", "PatchSource", "Sample", "closing", "collate", "stream_batches", "unaugmented"]

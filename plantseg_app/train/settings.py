@@ -92,11 +92,15 @@ class DataSettings(_Part):
     ignore_label: int | None = Field(
         None, ge=-1, description="Label where nothing is known and nothing is learned, for example -1 or 0."
     )
-    normalisation: Normalisation = Field(
-        Normalisation(method="percentile", low=1.0, high=99.8), description="How grey values are brought to one range."
+    normalisation: Normalisation | None = Field(
+        None,
+        description="How grey values are brought to one range; empty: as the model that is the start, else "
+        "percentiles 1 and 99.8.",
     )
     voxel_size_um: tuple[Micrometre, Micrometre, Micrometre] | None = Field(
-        None, description="Rescale every stack to this voxel size Z, Y, X.", json_schema_extra={"unit": "um"}
+        None,
+        description="Rescale stacks to this voxel size Z, Y, X; empty: that of the start.",
+        json_schema_extra={"unit": "um"},
     )
     memory_mb: int = Field(
         4096, ge=1, description="Stacks beyond this are kept on the disk.", json_schema_extra={"unit": "MB"}
@@ -230,7 +234,7 @@ class ValidationSettings(_Part):
     )
     stacks: int = Field(24, ge=1, description="At most this many stacks, spread over the list.")
     threshold: Fraction = Field(0.4, description="Boundary probability above which no seed lies.")
-    beta: Fraction = Field(0.6, description="Boundary probability above which two cells are kept apart.")
+    beta: Fraction = Field(0.6, description="How readily cells are kept apart, as in the step gasp.")
     min_size: int = Field(50, ge=0, description="Smallest superpixel.", json_schema_extra=_VOXEL)
 
 
@@ -273,7 +277,7 @@ class TrainSettings(_Part):
     validation: ValidationSettings = Field(ValidationSettings(), description="Validation.")
     checkpoints: CheckpointSettings = Field(CheckpointSettings(), description="Checkpoints.")
     card: CardSettings = Field(CardSettings(), description="Card of the model.")
-    precision: Literal["auto", "float32", "bfloat16", "float16"] = Field(
+    precision: Literal["auto", "float32", "bfloat16"] = Field(
         "auto", description="Type of the convolutions; auto: 16 bits where the hardware has them."
     )
     channels_last: bool = Field(False, description="Memory layout; faster on graphics cards, slower on processors.")
@@ -286,6 +290,11 @@ class TrainSettings(_Part):
         if self.family is None and not self.start_from:
             raise ValueError("give a family (for example {kind: boundary}) or a model to start_from")
         return self
+
+    @property
+    def normalisation(self) -> Normalisation:
+        """How grey values are brought to one range."""
+        return self.data.normalisation or Normalisation(method="percentile", low=1.0, high=99.8)
 
     @classmethod
     def from_plain(cls, plain: Mapping[str, Any], where: str = "The training settings") -> Self:

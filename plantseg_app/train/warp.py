@@ -19,8 +19,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from plantseg_app.algorithms.bands import mirrored
-from plantseg_app.algorithms.resample import CUBIC, resample
 from plantseg_app.train.settings import AugmentSettings
 
 Shape3 = tuple[int, int, int]
@@ -126,7 +124,7 @@ def scaling(rng: np.random.Generator, common: float, single: float, flat: bool) 
 def elastic(
     rng: np.random.Generator, shape: Shape3, spacing: Spacing, amplitude: float, distance: float
 ) -> NDArray[np.float32]:
-    """Return smooth random displacements (3, Z, Y, X): normal at the points of a coarse grid, cubic between them.
+    """Return smooth random displacements (3, Z, Y, X): normal at the points of a coarse grid, cubic splines between.
 
     `amplitude` (standard deviation) and `distance` (of the grid points) are in voxels of the finest axis.
 
@@ -140,7 +138,18 @@ def elastic(
     field /= ratio.astype(np.float32)[:, None, None, None]
     if shape[0] == 1:
         field[0] = 0
-    return np.asarray(resample(field, shape, CUBIC), np.float32)
+    bases = [_spline_basis(n, m) for n, m in zip(coarse, shape, strict=True)]
+    return np.asarray(np.einsum("cijk,zi,yj,xk->czyx", field, *bases, optimize=True))
+
+
+def _spline_basis(n_points: int, n_voxels: int) -> NDArray[np.float32]:
+    """Return the weights (voxels, points) of the cubic spline through `n_points` points, the outer ones at the ends."""
+    from scipy.interpolate import make_interp_spline
+
+    if n_points == 1:
+        return np.ones((n_voxels, 1), np.float32)
+    spline = make_interp_spline(np.linspace(0, 1, n_points), np.eye(n_points), k=min(3, n_points - 1))
+    return np.asarray(spline(np.linspace(0, 1, n_voxels)), np.float32)
 
 
 def slice_shifts(rng: np.random.Generator, n_slices: int, largest: float) -> NDArray[np.float32]:
@@ -207,8 +216,14 @@ def take_box(array: NDArray[Any], start: NDArray[np.int64], stop: NDArray[np.int
     if (start >= 0).all() and all(b <= n for b, n in zip(stop, shape, strict=True)):
         z, y, x = (slice(int(a), int(b)) for a, b in zip(start, stop, strict=True))
         return np.asarray(array[..., z, y, x])
-    i, j, k = np.ix_(*[mirrored(np.arange(a, b), n) for a, b, n in zip(start, stop, shape, strict=True)])
+    i, j, k = np.ix_(*[_mirrored(int(a), int(b), n) for a, b, n in zip(start, stop, shape, strict=True)])
     return np.asarray(array[..., i, j, k])
+
+
+def _mirrored(start: int, stop: int, n: int) -> NDArray[np.int64]:
+    """Return which of `n` voxels stand at start .. stop - 1 when the stack is continued as in a mirror."""
+    before, after = max(0, -start), max(0, stop - n)
+    return np.pad(np.arange(n), (before, after), mode="symmetric")[start + before : stop + before]
 
 
 def nearest(array: NDArray[Any], warp: Warp, centre: Floats, shape: Shape3) -> NDArray[Any]:

@@ -23,8 +23,8 @@ from plantseg_app.train.warp import (
 
 PATCH = PatchSettings(shape_vox=(8, 24, 16), batch=2, anywhere=0.0)
 ALL = AugmentSettings(
-    rotate=1.0, tilt_deg=10, scale=1.0, elastic=1.0, misaligned_slices=1.0, gamma=1.0, contrast=1.0, blur=1.0, blur_z=1.0,
-    gaussian_noise=1.0, poisson_noise=1.0, slice_jitter=1.0, missing_slices=1.0,
+    rotate=1.0, tilt_deg=10, scale=1.0, elastic=1.0, misaligned_slices=1.0, gamma=1.0, contrast=1.0,
+    blur=1.0, blur_z=1.0, gaussian_noise=1.0, poisson_noise=1.0, slice_jitter=1.0, missing_slices=1.0,
 )  # fmt: skip
 
 

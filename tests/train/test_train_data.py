@@ -48,7 +48,8 @@ def test_pairs_by_pattern_with_ignore_masks(tmp_path: Path, tissue: tuple) -> No
     for folder, data in (("raw", tissue[0]), ("lab", tissue[1].astype(np.uint16)), ("ign", tissue[1] == 3)):
         (tmp_path / folder).mkdir()
         for name in ("a", "b"):
-            tifffile.imwrite(tmp_path / folder / f"{name}.tif", data.astype(np.uint16), imagej=True)
+            target = tmp_path / folder / f"{name}.tif"
+            tifffile.imwrite(target, data.astype(np.uint16), imagej=True, metadata={"axes": "ZYX"})
     entry = StackFiles(image=f"{tmp_path}/raw/*.tif", labels=f"{tmp_path}/lab/*.tif", ignore=f"{tmp_path}/ign/*.tif")
     assert [Path(files.labels).name for files in expand([entry])] == ["a.tif", "b.tif"]
     settings = DataSettings(train=(entry,), split=SplitSettings(axis="stacks", fraction=0.5))

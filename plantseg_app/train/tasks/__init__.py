@@ -1,0 +1,26 @@
+"""What is trained and judged, one module a way of training: the seam between the loop and a family of networks.
+
+The loop knows steps, checkpoints and stopping; a task knows networks, optimisers and losses. `SupervisedTask` serves
+every family whose loss compares logits with targets. A family that needs more (a teacher that follows the student, a
+critic with an optimiser of its own, another score) adds a module here with a class that it registers in `TASKS` under
+its kind.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+
+from plantseg_app.networks.family import NetworkFamily
+from plantseg_app.train.settings import TrainSettings
+from plantseg_app.train.tasks.task import TASKS, Surroundings, TrainingTask
+
+__all__ = ["TASKS", "Surroundings", "TrainingTask", "make_task"]
+
+
+def make_task(family: NetworkFamily, settings: TrainSettings, around: Surroundings) -> TrainingTask:
+    """Return the task that trains `family`: its own, or the supervised one."""
+    for module in pkgutil.iter_modules(__path__):
+        importlib.import_module(f"{__name__}.{module.name}")
+    kind = family.kind if family.kind in TASKS else "supervised"
+    return TASKS.get(kind)(family, settings, around)
