@@ -1,0 +1,1 @@
+"""The step that runs a trained network over an image."""

@@ -1,0 +1,227 @@
+"""The step that runs a trained network: the right scale and grey values for it, then tile by tile."""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from plantseg_app.core.context import Context, QuietContext
+from plantseg_app.core.fields import PerAxis
+from plantseg_app.core.step import Cost, Field, Port, SameAs, Step
+from plantseg_app.core.volume import Kind, Shape3, Volume, VoxelSize
+from plantseg_app.errors import InputError, ResourceError
+
+if TYPE_CHECKING:
+    from plantseg_app.networks.plan import PredictOptions
+    from plantseg_app.zoo.card import ModelCard, Normalisation
+    from plantseg_app.zoo.catalogue import InstalledModel
+
+DEFAULT_MODEL = "membranes-3d"
+_SAME_SCALE = 0.1
+_PROBABILITIES = (Kind.BOUNDARY, Kind.FOREGROUND, Kind.NUCLEI)
+
+
+class Predict(Step):
+    """Run a trained network over an image; by default the shipped one, which finds membranes and cell walls.
+
+    The image is brought to the scale and the grey values that the network was trained with, predicted tile by tile,
+    and the map is brought back to the voxels of the image.
+    """
+
+    id: ClassVar[str] = "predict"
+    title: ClassVar[str] = "Predict with a network"
+    reads: ClassVar[dict[str, Port]] = {
+        "image": Port(
+            (Kind.RAW, Kind.BOUNDARY, Kind.FOREGROUND, Kind.NUCLEI),
+            "The image, with as many channels as the model reads; a map for networks that refine one.",
+        ),
+    }
+    makes: ClassVar[Kind | SameAs] = Kind.BOUNDARY
+
+    model: str = Field(
+        DEFAULT_MODEL,
+        description="The id of a model, or the folder that holds its card.",
+        json_schema_extra={"choices": "zoo.models"},
+    )
+    output: str = Field(
+        "",
+        description="Which of the things that the model predicts; empty for the main one.",
+        json_schema_extra={"advanced": True},
+    )
+    rescale_to_model: bool = Field(
+        True,
+        description="Bring the image to the voxel size the model was trained at, if it differs by more than 10 % along "
+        "any axis, and the map back.",
+    )
+    scale: float = Field(
+        1.0,
+        ge=0.05,
+        le=20.0,
+        description="Enlarge the image by this much for the network, besides: above 1 for smaller objects than the "
+        "model knows, below 1 for larger ones.",
+    )
+    tile: PerAxis[Annotated[int, Field(ge=1, le=10**6)]] | None = Field(
+        None,
+        description="Largest tile along Z, Y, X, without its halo; by itself from the free memory.",
+        json_schema_extra={"unit": "voxel", "advanced": True},
+    )
+    precision: Literal["auto", "float32", "bfloat16", "float16"] = Field(
+        "auto",
+        description="Precision of the network's arithmetic; auto takes 16 bits where the machine is faster in them.",
+        json_schema_extra={"advanced": True},
+    )
+
+    def made_kind(self, kinds: Mapping[str, Kind]) -> Kind:
+        """Return the kind that the card of the model gives for the output."""
+        del kinds
+        return self._find_model().card.output(self.output).kind
+
+    def depends_on(self) -> str:
+        """Return the checksum of the weights and what else of the card decides the result."""
+        card = self._find_model().card
+        decisive = {"family", "inputs", "outputs", "voxel_size_um", "normalisation"}
+        return f"{card.weights.sha256} {card.model_dump_json(include=decisive)}"
+
+    def estimate(self, shape_vox: Shape3) -> Cost:
+        """Count the network's multiplications and its largest tile; that it may be rescaled is not known here."""
+        card = self._find_model().card
+        z, y, x = self._factors(card, None, shape_vox)
+        shape = _scaled_shape(shape_vox, (z, y, x))
+        predicted = _expected_cost(card.to_yaml(), shape, self._options(card))
+        images = 4 * len(card.inputs) * (math.prod(shape) + math.prod(shape_vox))
+        return Cost(predicted.memory_bytes + images, predicted.seconds + 1e-7 * math.prod(shape_vox))
+
+    def run(self, inputs: Mapping[str, Volume], context: Context) -> Volume:
+        """Return the map on the voxels of the image.
+
+        Raises
+        ------
+        RequestError
+            If there is no such model or output.
+        InputError
+            If the image has another number of channels than the model reads, or the model is damaged.
+        ResourceError
+            If memory or the device are missing.
+        """
+        from plantseg_app.algorithms.resample import resample
+        from plantseg_app.networks.device import resolve_device
+        from plantseg_app.networks.predict import predict_tiled
+        from plantseg_app.zoo.load import load_network
+
+        image, model = inputs["image"], self._find_model()
+        channels = _checked_channels(image, model.card)
+        shape = _scaled_shape(image.shape_vox, self._factors(model.card, image.voxel_size_um, image.shape_vox, context))
+        _check_memory(len(channels), shape)
+        family = model.card.network_family()
+        network = load_network(model, resolve_device(context.device))
+        prepared = _prepared(channels, shape, model.card.normalisation, context)
+        maps = predict_tiled(network, family, prepared, context, self._options(model.card))
+        del prepared
+        kind = model.card.output(self.output).kind
+        maps = resample(maps, image.shape_vox)
+        if kind in _PROBABILITIES:
+            np.clip(maps, 0.0, 1.0, out=maps)
+        single = len(maps) == 1 and not kind.needs_leading_axis
+        return image.replace(data=maps[0] if single else maps, kind=kind)
+
+    def _find_model(self) -> InstalledModel:
+        from plantseg_app.zoo.catalogue import find_model
+
+        return find_model(self.model)
+
+    def _options(self, card: ModelCard) -> PredictOptions:
+        from plantseg_app.networks.plan import PredictOptions
+
+        name = card.output(self.output).name
+        channels = next(output.channels for output in card.network_family().outputs if output.name == name)
+        return PredictOptions(tile_vox=self.tile, precision=self.precision, channels=channels)
+
+    def _factors(
+        self, card: ModelCard, voxel_size: VoxelSize | None, shape: Shape3, context: Context | None = None
+    ) -> tuple[float, float, float]:
+        """Return by how much the image is enlarged for the network along Z, Y, X."""
+        wanted, flat = card.voxel_size_um, card.dimensionality == "2D" or shape[0] == 1
+        factors = (1.0, 1.0, 1.0)
+        if self.rescale_to_model and wanted is not None:
+            if voxel_size is not None:
+                z, y, x = (have / want for have, want in zip(voxel_size, wanted, strict=True))
+                # Slices are predicted one by one, so how far apart they lie does not matter.
+                factors = (1.0 if flat else z, y, x)
+            elif context is not None:
+                text = " x ".join(f"{length:g}" for length in wanted)
+                context.message(
+                    f"The voxel size of the image is unknown, so it is not rescaled; the model {card.id} was trained "
+                    f"at {text} um. Set the voxel size, or scale."
+                )
+        if all(abs(factor - 1) <= _SAME_SCALE for factor in factors):
+            factors = (1.0, 1.0, 1.0)
+        z, y, x = (self.scale * factor for factor in factors)
+        return (1.0 if flat else z), y, x
+
+
+def _scaled_shape(shape: Shape3, factors: tuple[float, float, float]) -> Shape3:
+    z, y, x = (max(1, round(n * factor)) for n, factor in zip(shape, factors, strict=True))
+    return z, y, x
+
+
+def _checked_channels(image: Volume, card: ModelCard) -> NDArray[Any]:
+    """Return (C, Z, Y, X), a view."""
+    channels = image.data if image.data.ndim == 4 else image.data[None]
+    if len(channels) != len(card.inputs):
+        names = ", ".join(channel.name for channel in card.inputs)
+        raise InputError(
+            f"The model {card.id} reads {len(card.inputs)} channel(s) ({names}) and the image has {len(channels)}; "
+            "choose channels when the file is read, or with the step select-channel."
+        )
+    return channels
+
+
+def _check_memory(n_channels: int, shape: Shape3) -> None:
+    import psutil
+
+    needed, free = 8 * n_channels * math.prod(shape), psutil.virtual_memory().available
+    if needed > free:
+        raise ResourceError(
+            f"At the scale of the model the image has {shape} voxels and takes {needed / 1e9:.1f} GB, but "
+            f"{free / 1e9:.1f} GB are free; check the voxel size, switch rescale_to_model off, or crop the image."
+        )
+
+
+def _prepared(
+    channels: NDArray[Any], shape: Shape3, normalisation: Normalisation, context: Context
+) -> NDArray[np.float32]:
+    """Return the image as the network wants it, (C, Z, Y, X) float32; channel by channel, to spare memory."""
+    from plantseg_app.algorithms.resample import resample
+
+    prepared = np.empty((len(channels), *shape), np.float32)
+    for number, channel in enumerate(channels):
+        context.check()
+        if channel.shape != shape:
+            # As float32, because whole numbers would be rounded.
+            channel = resample(channel.astype(np.float32), shape)
+        prepared[number] = _normalised(channel, normalisation)
+    return prepared
+
+
+def _normalised(channel: NDArray[Any], normalisation: Normalisation) -> NDArray[Any]:
+    from plantseg_app.algorithms.normalise import percentile_normalise, zscore
+
+    if normalisation.method == "percentile":
+        return percentile_normalise(channel, normalisation.low, normalisation.high)
+    return zscore(channel) if normalisation.method == "zscore" else channel
+
+
+@functools.lru_cache(maxsize=32)
+def _expected_cost(card_text: str, shape: Shape3, options: PredictOptions) -> Cost:
+    from plantseg_app.networks.plan import make_plan
+    from plantseg_app.zoo.card import ModelCard
+
+    context = QuietContext()
+    family = ModelCard.from_yaml(card_text).network_family()
+    # Costs follow from the architecture, so untrained weights will do.
+    return make_plan(family.build(), family, shape, context, options).expected(context.n_threads)
