@@ -39,12 +39,15 @@ class Choice:
         A number from 0, a name, "gray" for the luminance of a colour image, or "all".
     time
         A number from 0.
+    title
+        What a message calls the image, such as "The image raw in a.h5".
     """
 
     kind: Kind
     axes: str | None = None
     channel: int | str | None = None
     time: int | None = None
+    title: str = "The image"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -100,7 +103,7 @@ def named_axes(stored: StoredImage, choice: Choice) -> tuple[str, str]:
     axes = conventional_axes(stored, choice.kind)
     if axes is None:
         raise InputError(
-            f"The image {stored} does not say what its {len(stored.shape)} axes are; give one letter of "
+            f"{choice.title} {stored.extent} does not say what its {len(stored.shape)} axes are; give one letter of "
             f"T, C, Z, Y, X for each, for example --axes {_example(len(stored.shape))}."
         )
     return axes, ""
@@ -131,12 +134,14 @@ def select(stored: StoredImage, choice: Choice) -> Selection:
     axes, flipped = named_axes(stored, choice)
     sizes = dict(zip(axes, stored.shape, strict=True))
     if sizes.get("C", 1) > 1 and sizes.get("S", 1) > 1:
-        raise InputError(f"The image {stored} has both channels and colours; split the colours into channels first.")
+        raise InputError(
+            f"{choice.title} {stored.extent} has both channels and colours; split the colours into channels first."
+        )
     if 0 in stored.shape:
-        raise InputError(f"The image {stored} holds no voxel.")
+        raise InputError(f"{choice.title} {stored.extent} holds no voxel.")
     channel_axis = "S" if sizes.get("S", 1) > 1 else "C"
     channel, channel_detail = _chosen_channel(stored, sizes.get(channel_axis, 1), choice, channel_axis == "S")
-    time, time_detail = _chosen_time(stored, sizes.get("T", 1), choice.time)
+    time, time_detail = _chosen_time(stored, sizes.get("T", 1), choice)
     fixed: dict[str, int | slice] = {UNUSED: 0, "T": time, "C": 0, "S": 0, channel_axis: channel}
     index = tuple(fixed.get(letter, slice(None)) for letter in axes)
     space = tuple(sizes.get(letter, 1) for letter in "ZYX")
@@ -179,7 +184,7 @@ def _given_axes(stored: StoredImage, given: str) -> tuple[str, str]:
         letters = "".join(next(left) if length > 1 else UNUSED for length in stored.shape)
     if len(letters) != len(stored.shape):
         raise RequestError(
-            f'The axes "{given}" name {len(letters)} axes, but the image {stored} has {len(stored.shape)}; '
+            f'The axes "{given}" name {len(letters)} axes, but the image {stored.extent} has {len(stored.shape)}; '
             f"for example --axes {_example(len(stored.shape))}."
         )
     return letters, flipped
@@ -195,13 +200,15 @@ def _chosen_channel(stored: StoredImage, n_channels: int, choice: Choice, colour
         if choice.kind.needs_leading_axis and choice.channel is None:
             return 0, ""
         if choice.channel not in (None, 0, "0", ALL, GRAY, *names):
-            raise RequestError(f"The image {stored} has a single channel; there is no channel {choice.channel}.")
+            raise RequestError(
+                f"{choice.title} {stored.extent} has a single channel; there is no channel {choice.channel}."
+            )
         return 0, ""
     if choice.channel is None:
         if choice.kind.needs_leading_axis:
             return slice(None), ""
         raise InputError(
-            f"The image {stored} has {n_channels} channels; choose one with --channel: "
+            f"{choice.title} {stored.extent} has {n_channels} channels; choose one with --channel: "
             f"{_channel_choices(n_channels, names, colour)}.{_not_channels(stored, colour)}"
         )
     if str(choice.channel).strip().lower() == ALL:
@@ -211,7 +218,7 @@ def _chosen_channel(stored: StoredImage, n_channels: int, choice: Choice, colour
     number = _channel_number(str(choice.channel).strip(), n_channels, names)
     if number is None:
         raise RequestError(
-            f'The image {stored} has no channel "{choice.channel}"; choose one of: '
+            f'{choice.title} {stored.extent} has no channel "{choice.channel}"; choose one of: '
             f"{_channel_choices(n_channels, names, colour)}."
         )
     return number, f"channel {number}" + (f" ({names[number]})" if names else "")
@@ -241,16 +248,22 @@ def _not_channels(stored: StoredImage, colour: bool) -> str:
     return " If these are slices, give --axes zyx." if stored.axes == "CYX" else ""
 
 
-def _chosen_time(stored: StoredImage, n_times: int, time: int | None) -> tuple[int, str]:
+def _chosen_time(stored: StoredImage, n_times: int, choice: Choice) -> tuple[int, str]:
+    time = choice.time
     if n_times == 1:
         if time not in (None, 0):
-            raise RequestError(f"The image {stored} has a single time point; there is no time point {time}.")
+            raise RequestError(
+                f"{choice.title} {stored.extent} has a single time point; there is no time point {time}."
+            )
         return 0, ""
     if time is None:
         advice = " If these are slices, give --axes zyx." if stored.axes == "TYX" else ""
         raise InputError(
-            f"The image {stored} has {n_times} time points; choose one with --time 0 to {n_times - 1}.{advice}"
+            f"{choice.title} {stored.extent} has {n_times} time points; choose one with --time 0 to {n_times - 1}."
+            f"{advice}"
         )
     if not 0 <= time < n_times:
-        raise RequestError(f"The image {stored} has no time point {time}; choose one from 0 to {n_times - 1}.")
+        raise RequestError(
+            f"{choice.title} {stored.extent} has no time point {time}; choose one from 0 to {n_times - 1}."
+        )
     return time, f"time {time}"

@@ -46,6 +46,8 @@ class StoredImage:
         Where the voxel size was found, or why there is none, in words.
     title
         The name that people gave it, when `name` is a number.
+    kind
+        The kind that this program recorded when it wrote it, "" in foreign files.
     """
 
     name: str
@@ -56,11 +58,16 @@ class StoredImage:
     voxel_size_um: VoxelSize | None = None
     voxel_size_source: str = "not stored"
     title: str = ""
+    kind: str = ""
 
     def __str__(self) -> str:
         title = f' "{self.title}"' if self.title else ""
-        shape = " x ".join(str(length) for length in self.shape)
-        return f"{self.name}{title} ({shape}, {self.dtype})"
+        return f"{self.name}{title} {self.extent}"
+
+    @property
+    def extent(self) -> str:
+        """Shape and type for a message, such as "(32 x 128 x 128, uint8)"."""
+        return f"({' x '.join(str(length) for length in self.shape)}, {self.dtype})"
 
 
 @dataclasses.dataclass(frozen=True)

@@ -68,12 +68,11 @@ class Hdf5Source:
 
     def record(self, image: StoredImage | None) -> Record:
         """Return the attributes this program wrote, of one data set or of the first that has them."""
-        for known in (image,) if image else self._images:
-            attributes = self._file[known.name].attrs
-            workflow = _text(attributes.get("workflow"))
-            if workflow is not None or image:
-                return Record(_text(attributes.get("kind")) or "", workflow)
-        return Record()
+        records = [
+            Record(known.kind, _text(self._file[known.name].attrs.get("workflow")))
+            for known in ((image,) if image else self._images)
+        ]
+        return next((found for found in records if found.workflow is not None), records[0])
 
 
 def _datasets(group: Any) -> Iterator[Any]:
@@ -102,6 +101,7 @@ def _describe(dataset: Any) -> StoredImage:
         axes=axes,
         voxel_size_um=scale.voxel_size_um,
         voxel_size_source=scale.source,
+        kind=_text(dataset.attrs.get("kind")) or "",
     )
 
 

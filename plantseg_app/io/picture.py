@@ -79,12 +79,16 @@ def open_png(path: Path) -> Iterator[PictureSource]:
     dtype = "uint16" if depth == 16 else "uint8"
     if colour_type == _PALETTE:
         images: tuple[StoredImage, ...] = (
-            _picture("colours", (height, width, 4 if any(name == b"tRNS" for name, _ in chunks) else 3), dtype, scale),
-            _picture("indices", (height, width), dtype, scale),
+            _picture(
+                "colours", (height, width, 4 if any(name == b"tRNS" for name, _ in chunks) else 3), dtype, text, scale
+            ),
+            _picture("indices", (height, width), dtype, text, scale),
         )
     else:
         samples = _PNG_SAMPLES[colour_type] + (colour_type in (0, 2) and any(name == b"tRNS" for name, _ in chunks))
-        images = (_picture("picture", (height, width) if samples == 1 else (height, width, samples), dtype, scale),)
+        images = (
+            _picture("picture", (height, width) if samples == 1 else (height, width, samples), dtype, text, scale),
+        )
 
     def decode(name: str) -> NDArray[Any]:
         if name == "indices":
@@ -111,13 +115,21 @@ def open_jpeg(path: Path) -> Iterator[PictureSource]:
     height, width, samples, text = _jpeg_header(data, path.name)
     scale = _text_scale(text) or NO_SCALE
     shape = (height, width) if samples == 1 else (height, width, samples)
-    image = _picture("picture", shape, "uint8", scale)
+    image = _picture("picture", shape, "uint8", text, scale)
     yield PictureSource((image,), lambda _name: imagecodecs.jpeg_decode(data), text)
 
 
-def _picture(name: str, shape: tuple[int, ...], dtype: str, scale: Scale) -> StoredImage:
-    names = _NAMES.get(shape[2], ()) if len(shape) == 3 else ()
-    return StoredImage(name, shape, dtype, "YX" if len(shape) == 2 else "YXS", names, scale.voxel_size_um, scale.source)
+def _picture(name: str, shape: tuple[int, ...], dtype: str, text: str, scale: Scale) -> StoredImage:
+    return StoredImage(
+        name,
+        shape,
+        dtype,
+        axes="YX" if len(shape) == 2 else "YXS",
+        channel_names=_NAMES.get(shape[2], ()) if len(shape) == 3 else (),
+        voxel_size_um=scale.voxel_size_um,
+        voxel_size_source=scale.source,
+        kind=record_from_text(text).kind,
+    )
 
 
 def _text_scale(text: str) -> Scale | None:

@@ -91,6 +91,11 @@ class ImageInfo:
         return self.image.channel_names
 
     @property
+    def kind(self) -> Kind | None:
+        """The kind that this program recorded when it wrote the image, None in foreign files."""
+        return Kind(self.image.kind) if self.image.kind in list(Kind) else None
+
+    @property
     def n_channels(self) -> int:
         """How many channels or colours there are to choose from."""
         return self._length("C") * self._length("S")
@@ -116,7 +121,7 @@ class ImageInfo:
 
     def to_plain(self) -> dict[str, Any]:
         """Return everything as plain values for JSON."""
-        names = ("shape", "dtype", "axes", "axes_assumed", "channel_names", "n_channels", "n_time")
+        names = ("kind", "shape", "dtype", "axes", "axes_assumed", "channel_names", "n_channels", "n_time")
         plain = dataclasses.asdict(self) | {name: getattr(self, name) for name in names}
         plain |= {"voxel_size_um": self.voxel_size_um, "voxel_size_source": self.voxel_size_source}
         plain["path"] = str(self.path)
@@ -211,7 +216,7 @@ def read_volume(  # noqa: PLR0913 - each is one thing a person may have to say a
     with opened(known, file) as (source, images):
         image = _chosen_image(file, images, dataset, kind)
         title = f"The image {image.name} in {file.name}" if len(images) > 1 else f"The image {file.name}"
-        choice = Choice(kind, axes, channel, time)
+        choice = Choice(kind, axes, channel, time, title)
         weights = gray_weights(image, choice)
         selection = select(image, dataclasses.replace(choice, channel=0) if weights else choice)
         dtype = memory_dtype(image.dtype, kind, title)

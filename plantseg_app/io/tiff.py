@@ -79,6 +79,7 @@ class TiffSource:
             voxel_size_um=scale.voxel_size_um,
             voxel_size_source=scale.source,
             title=title,
+            kind=self._record(position).kind,
         )
 
     def fill(self, image: StoredImage, index: Index, out: NDArray[Any]) -> None:
@@ -119,7 +120,9 @@ class TiffSource:
 
     def record(self, image: StoredImage | None) -> Record:
         """Return what this program stored in the OME-XML, in ImageJ's Info or in the JSON description."""
-        position = int(image.name) if image else 0
+        return self._record(int(image.name) if image else 0)
+
+    def _record(self, position: int) -> Record:
         if len(self._ome) > position:
             kept = self._ome[position].own
             return Record(kept.get("kind", ""), kept.get("workflow"))

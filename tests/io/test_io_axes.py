@@ -132,7 +132,7 @@ def test_given_axes(tmp_path: Path) -> None:
     with h5py.File(tmp_path / "a.h5", "w") as opened:
         opened["raw"] = data
     file = tmp_path / "a.h5"
-    with pytest.raises(InputError, match=r"raw \(3 x 4 x 5 x 6, uint16\) does not say what its 4 axes are"):
+    with pytest.raises(InputError, match=r"image a\.h5 \(3 x 4 x 5 x 6, uint16\) does not say what its 4 axes are"):
         read_volume(file)
     assert inspect_image(file).axes is None
     np.testing.assert_array_equal(read_volume(file, axes="CZYX", channel=1).data, data[1])

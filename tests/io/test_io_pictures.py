@@ -26,6 +26,7 @@ def test_png_keeps_numbers_size_and_workflow(dtype: type, tmp_path: Path) -> Non
     assert back.data.dtype == dtype
     assert back.voxel_size_um == SIZE
     assert read_workflow(file) == "grün: 1\n"
+    assert inspect_image(file).kind is Kind.RAW
     with Image.open(file) as picture:
         np.testing.assert_array_equal(np.array(picture), data[0])
 

@@ -50,6 +50,7 @@ def test_round_trip(suffix: str, volume: Volume, workflow: str | None) -> None:
         file = write_volume(Path(folder) / f"a{suffix}", volume, workflow=workflow)
         channel = "all" if volume.kind is Kind.RAW and volume.data.ndim == 4 else None
         back = read_volume(file, kind=volume.kind, channel=channel)
+        assert inspect_image(file).kind is volume.kind
         assert read_workflow(file) == workflow
         assert [path.name for path in Path(folder).iterdir()] == [f"a{suffix}"]
     expected = volume.data
