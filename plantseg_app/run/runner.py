@@ -178,8 +178,8 @@ class Runner:
         node = workflow.nodes[name]
         inputs = {port: values[source] for port, source in node.inputs.items()}
         context.node = name
-        _warn_of_memory(node.step, name, inputs, context)
         try:
+            _warn_of_memory(node.step, name, inputs, context)
             return node.step.execute(inputs, context)
         except Cancelled:
             raise
