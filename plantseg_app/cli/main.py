@@ -28,6 +28,7 @@ COMMANDS = {
     "predict": "predict",
     "run": "run",
     "evaluate": "evaluate",
+    "train": "train",
     "models": "models",
     "steps": "steps",
     "step": "step",
@@ -54,6 +55,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         The arguments without the program's name; those of the process by default.
     """
     words = list(sys.argv[1:] if argv is None else argv)
+    # Threads of torch that wait for each other spin by default, which makes networks ten times slower and more as soon
+    # as anything else runs on the machine; read when torch is loaded.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     debug = "--debug" in words
     if argv is None:
         _prepare_process(debug)

@@ -122,19 +122,19 @@ class _Training:
 
     def loop(self, batches: Iterator[Batch]) -> str:
         """Take steps and judge the network at intervals; return why it ended."""
-        state, validation = self.state, self.settings.validation
+        state, stopping = self.state, self.settings.stopping
         began = time.monotonic() - state.seconds
-        while not (reason := state.stop_reason()):
-            self.context.check()
-            losses = self.take_step(batches)
-            state.seconds = time.monotonic() - began
-            send(
-                self.events.step, StepDone(state.step, self.settings.stopping.steps, losses, state.rate, state.seconds)
-            )
-            if state.step % validation.every == 0 or state.progress >= 1:
+        while True:
+            if state.is_validation_due:
                 self.judge()
                 state.seconds = time.monotonic() - began
                 state.save(self.folder / LAST)
+            if reason := state.stop_reason():
+                break
+            self.context.check()
+            losses = self.take_step(batches)
+            state.seconds = time.monotonic() - began
+            send(self.events.step, StepDone(state.step, stopping.steps, losses, state.rate, state.seconds))
         return reason
 
     def take_step(self, batches: Iterator[Batch]) -> dict[str, float]:

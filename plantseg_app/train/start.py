@@ -9,13 +9,14 @@ from pathlib import Path
 
 from torch import Tensor, nn
 
-from plantseg_app.errors import RequestError, did_you_mean
+from plantseg_app.errors import RequestError
 from plantseg_app.networks.family import NetworkFamily, make_family
 from plantseg_app.networks.weights import guess_architecture, put_weights, read_weights
-from plantseg_app.paths import bundled_models_dir, user_models_dir
 from plantseg_app.train.data import Stack
 from plantseg_app.train.settings import TrainSettings
-from plantseg_app.zoo.card import CARD_FILE, ModelCard
+from plantseg_app.zoo.card import ModelCard
+from plantseg_app.zoo.catalogue import find_model
+from plantseg_app.zoo.load import verify_weights
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -75,20 +76,10 @@ def find_start(settings: TrainSettings) -> Start:
         if family is None:
             family = make_family({"kind": "boundary", **guess_architecture(weights).settings()})
         return Start(family, weights, None, str(path))
-    folder = _model_folder(settings.start_from)
-    card = ModelCard.read(folder)
-    return Start(family or card.network_family(), read_weights(folder / card.weights.file), card, str(folder))
-
-
-def _model_folder(name: str) -> Path:
-    if (Path(name) / CARD_FILE).is_file():
-        return Path(name)
-    shelves = (user_models_dir(), bundled_models_dir())
-    for shelf in shelves:
-        if (shelf / name / CARD_FILE).is_file():
-            return shelf / name
-    known = [card.parent.name for shelf in shelves for card in shelf.glob(f"*/{CARD_FILE}")]
-    raise RequestError(f'There is no model "{name}" to start from. {did_you_mean(name, known)}')
+    model = find_model(settings.start_from)
+    verify_weights(model)
+    weights = read_weights(model.weights_path)
+    return Start(family or model.card.network_family(), weights, model.card, str(model.weights_path))
 
 
 def check_fits(family: NetworkFamily, settings: TrainSettings, stacks: Sequence[Stack]) -> None:

@@ -68,6 +68,12 @@ class TrainingState:
         in_time = self.seconds / (60 * stopping.minutes) if stopping.minutes else 0.0
         return max(self.step / stopping.steps, in_time)
 
+    @property
+    def is_validation_due(self) -> bool:
+        """Whether the present step is one to judge and was not judged yet."""
+        judged = self.history[-1]["step"] if self.history else 0
+        return self.step > judged and (self.step % self.settings.validation.every == 0 or self.progress >= 1)
+
     def stop_reason(self) -> str:
         """Return why it is time to stop, or ""."""
         stopping = self.settings.stopping
