@@ -75,6 +75,7 @@ class Terminal:
         if shows_progress:
             events.node_started.connect(self._begin_node)
             events.progress.connect(self._advance)
+            events.finished.connect(self._close_bar)
         try:
             yield
         finally:
@@ -83,6 +84,7 @@ class Terminal:
             if shows_progress:
                 events.node_started.disconnect(self._begin_node)
                 events.progress.disconnect(self._advance)
+                events.finished.disconnect(self._close_bar)
 
     def _begin_node(self, event: NodeStarted) -> None:
         self._open_bar(f"{event.index + 1}/{event.total} {event.title}", None)
@@ -100,7 +102,8 @@ class Terminal:
         self._close_bar()
         self._stage = stage
         with_total = "{desc}: {percentage:3.0f}% |{bar}| {n_fmt}/{total_fmt} [{elapsed}<{remaining}]"
-        layout = with_total if total else "{desc} [{elapsed}]"
+        # A stage that tells no numbers would show a clock that stands still.
+        layout = with_total if total else "{desc} ..."
         description = f"{self.subject} {stage}".strip()
         self._bar = tqdm(
             desc=description, total=total, leave=False, file=sys.stderr, dynamic_ncols=True, bar_format=layout
