@@ -18,8 +18,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from plantseg_app.algorithms.blocks import Check, map_ids, never_stop
+from plantseg_app.algorithms.flooding import Spacing
 from plantseg_app.algorithms.region_graph import RegionGraph, absorb_small, build_region_graph, make_dense
-from plantseg_app.algorithms.watershed import Spacing, oversegment
+from plantseg_app.algorithms.watershed import oversegment
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

@@ -1,8 +1,8 @@
 """The mutex watershed: neighbours attract, distant voxels with a wall between them repel, the strongest word first.
 
 It needs no seeds, no superpixels and no threshold. Its long-range repulsion comes from a network's affinities, or
-from a boundary map alone: two voxels repel as strongly as the highest boundary on the line between them, provided that it
-rises above both of them. A voxel within a wall would otherwise repel the cell that it belongs to.
+from a boundary map alone: two voxels repel as strongly as the highest boundary on the line between them, if it rises
+above both of them. A voxel within a wall would otherwise repel the cell that it belongs to.
 
 >>> import numpy as np
 >>> boundary = np.zeros((1, 1, 13), np.float32)
@@ -21,15 +21,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from plantseg_app.algorithms.blocks import Check, never_stop
+from plantseg_app.algorithms.flooding import Spacing
 from plantseg_app.algorithms.region_graph import RegionGraph, number_from_one
-from plantseg_app.algorithms.watershed import Spacing
 from plantseg_app.errors import RequestError
 
 Offset = tuple[int, int, int]
 
 LEAST_RISE = 0.1
-"""Walls that rise less than this above the voxels beside them are noise. On two ovules and on synthetic tissue the adapted
-Rand error changed by less than 0.002 between 0.05 and 0.2, the number of fragments eightfold."""
+"""Walls that rise less than this above the voxels beside them are noise. On two ovules and on synthetic tissue the
+adapted Rand error changed by less than 0.002 between 0.05 and 0.2, the number of fragments eightfold."""
 
 NEIGHBOURS: tuple[Offset, ...] = ((-1, 0, 0), (0, -1, 0), (0, 0, -1))
 
