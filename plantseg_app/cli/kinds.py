@@ -39,21 +39,11 @@ def kind_of_file(path: Path, dataset: str | None, allowed: Sequence[Kind]) -> Ki
 
     if len(allowed) == 1:
         return allowed[0]
-    recorded = _recorded_kind(path, dataset)
-    if recorded in [kind.value for kind in allowed]:
-        return Kind(recorded)
-    is_wide = _is_wide_integer(inspect_image(path, dataset).dtype)
+    image = inspect_image(path, dataset)
+    if image.kind is not None and image.kind in allowed:
+        return image.kind
+    is_wide = _is_wide_integer(image.dtype)
     return Kind.LABELS if is_wide and Kind.LABELS in allowed else allowed[0]
-
-
-def _recorded_kind(path: Path, dataset: str | None) -> str:
-    from plantseg_app.io.formats import format_to_read
-    from plantseg_app.io.guard import reading
-
-    known = format_to_read(path)
-    with reading(path), known.open(path) as source:
-        image = next((image for image in source.images if dataset in (image.name, image.title)), None)
-        return source.record(image).kind
 
 
 def _is_wide_integer(dtype: str) -> bool:
