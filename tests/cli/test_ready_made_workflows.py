@@ -45,7 +45,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 def test_the_default_workflows_exist():
     assert DEFAULT_WORKFLOW in NAMES
-    assert BoundaryFamily.default_workflow in NAMES
+    assert BoundaryFamily().default_workflow in NAMES
 
 
 @pytest.mark.parametrize("name", NAMES)
