@@ -54,6 +54,7 @@ def reach(sigma: tuple[float, ...]) -> list[int]:
 
 
 def smoothing_block_shape(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """Return the boxes in which an image of this shape is smoothed."""
     return (1024, 1024) if len(shape) == 2 else (64, 128, 256)
 
 

@@ -275,7 +275,10 @@ def minima_watershed(
 
     plane, steps, thin = _without_thin_axis(boundary, spacing)
     relief = smooth_in_blocks(plane, scale_sigma(sigma, steps), n_threads, check)
-    seeds = cc3d.connected_components(relief < threshold, connectivity=6 if plane.ndim == 3 else 4, out_dtype=np.uint32)
+    valleys = cc3d.connected_components(
+        relief < threshold, connectivity=6 if plane.ndim == 3 else 4, out_dtype=np.uint32
+    )
+    seeds = np.asarray(valleys, np.uint32)
     if not seeds.any():
         seeds, _ = label_touching(local_maxima(-relief))
     labels = np.expand_dims(flood(relief, seeds, None, n_threads, check), thin)
