@@ -20,17 +20,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from plantseg_app.algorithms.blocks import Check, never_stop
+from plantseg_app.algorithms.flooding import Spacing, flood, scale_sigma, smooth
 from plantseg_app.algorithms.partition import gasp
-from plantseg_app.algorithms.region_graph import build_region_graph, number_from_one
-from plantseg_app.algorithms.watershed import (
-    Spacing,
-    WatershedSettings,
-    distance_to_boundary,
-    find_seeds,
-    flood,
-    scale_sigma,
-    smooth,
-)
+from plantseg_app.algorithms.region_graph import build_region_graph
+from plantseg_app.algorithms.watershed import WatershedSettings, distance_to_boundary, find_seeds
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,6 +61,8 @@ def segment_mask_and_outline(
     spacing: Spacing | None = None,
     n_threads: int = 1,
     check: Check = never_stop,
+    *,
+    joins: bool = True,
 ) -> NDArray[np.uint32]:
     """Label the objects of a mask, told apart by their outlines.
 
@@ -83,6 +78,8 @@ def segment_mask_and_outline(
         Threads to use; the result does not depend on it.
     check
         Called between stages; may raise to stop.
+    joins
+        Whether pieces without an outline between them are joined; not, where outlines are unknown.
 
     Returns
     -------
@@ -94,7 +91,7 @@ def segment_mask_and_outline(
     if not inside.any():
         return np.zeros(mask.shape, np.uint32)
     if mask.ndim == 3 and mask.shape[0] == 1:
-        flat = segment_mask_and_outline(mask[0], outline[0], settings, steps[1:], n_threads, check)
+        flat = segment_mask_and_outline(mask[0], outline[0], settings, steps[1:], n_threads, check, joins=joins)
         return flat[None]
     relief = np.ascontiguousarray(outline, np.float32)
     # The outside is as good as an outline for keeping seeds away.
@@ -105,16 +102,16 @@ def segment_mask_and_outline(
     seeds = find_seeds(distance, seeding, steps, n_threads, check)
     seeds[~inside] = 0
     check()
-    labels = flood(smooth(relief, scale_sigma(0.5, steps)), seeds, inside, n_threads, check)
+    # Where outlines are unknown, water rises from the middles of the objects.
+    height = smooth(relief, scale_sigma(0.5, steps)) if joins else -smooth(distance, scale_sigma(0.5, steps))
+    labels = flood(height, seeds, inside, n_threads, check)
     check()
     volume = labels if labels.ndim == 3 else labels[None]
     graph = build_region_graph(volume, relief.reshape(volume.shape), n_threads, check)
-    table = gasp(graph, settings.beta)
+    table = gasp(graph, settings.beta) if joins else np.arange(graph.n_nodes, dtype=np.uint32)
     sizes = np.bincount(table, weights=graph.sizes, minlength=int(table.max(initial=0)) + 1)
     table = np.where(sizes[table] >= settings.min_size, table, 0)
-    kept = np.unique(table[table > 0])
-    dense = np.zeros(int(table.max(initial=0)) + 1, np.uint32)
-    dense[kept] = number_from_one(np.arange(len(kept) + 1))[1:]
-    dense_table = dense[table]
-    dense_table[0] = 0
-    return np.asarray(dense_table[labels])
+    table[0] = 0
+    kept, dense = np.unique(table, return_inverse=True)
+    # 0 is always among the kept ones, so objects are numbered from 1.
+    return np.asarray((dense if kept[0] == 0 else dense + 1).astype(np.uint32)[labels])

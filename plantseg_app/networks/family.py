@@ -51,15 +51,12 @@ class NetworkFamily(BaseModel, abc.ABC):
         The name of the family in a model card.
     title
         Its name for people.
-    default_workflow
-        The ready-made workflow that turns its output into cells.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     kind: ClassVar[str]
     title: ClassVar[str]
-    default_workflow: ClassVar[str]
 
     @classmethod
     def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
@@ -82,6 +79,11 @@ class NetworkFamily(BaseModel, abc.ABC):
     @abc.abstractmethod
     def outputs(self) -> tuple[Output, ...]:
         """What it predicts, the main thing first."""
+
+    @property
+    @abc.abstractmethod
+    def default_workflow(self) -> str:
+        """Name of the ready-made workflow that turns its outputs into cells."""
 
     @property
     @abc.abstractmethod

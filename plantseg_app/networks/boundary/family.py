@@ -46,7 +46,6 @@ class BoundaryFamily(NetworkFamily):
 
     kind: ClassVar[str] = "boundary"
     title: ClassVar[str] = "Boundary network"
-    default_workflow: ClassVar[str] = "membranes-gasp"
 
     dimensions: Literal["2D", "3D"] = Field("3D", description="Whether the network sees stacks or single slices.")
     residual: bool = Field(False, description="Residual blocks with added skips instead of a plain U-Net.")
@@ -93,6 +92,11 @@ class BoundaryFamily(NetworkFamily):
     def outputs(self) -> tuple[Output, ...]:
         """What it predicts: one output for each channel."""
         return tuple(Output(name, _KINDS[name], (i,)) for i, name in enumerate(self.predicts))
+
+    @property
+    def default_workflow(self) -> str:
+        """Name of the ready-made workflow: cells from boundaries, or objects from a mask and their outlines."""
+        return "membranes-gasp" if self.predicts[0] == "boundary" else "nuclei-mask-outline"
 
     def _per_axis(self, size: int, flat: int) -> tuple[int, int, int]:
         return (flat if self.is_2d else size, size, size)
