@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from plantseg_app.algorithms.bands import apply_bands, smoothing_bands
+from plantseg_app.algorithms.blocks import Block, tile
 
 Track = Callable[[Iterable[Any]], Iterable[Any]]
 """Passes items on one by one; a caller reports progress or stops the work in it."""
@@ -61,12 +61,16 @@ def gaussian(image: NDArray[Any], sigma_vox: Sequence[float]) -> NDArray[np.floa
         (Z, Y, X) float32; float64 for float64. The image itself, not a copy, when there is nothing to do and it is of
         that type.
     """
-    out_dtype = np.float64 if image.dtype == np.float64 else np.float32
-    result = image
-    for axis in range(image.ndim):
-        if sigma_vox[axis] > 0 and image.shape[axis] > 1:
-            result = apply_bands(result, axis, image.shape[axis], smoothing_bands(image.shape[axis], sigma_vox[axis]))
-    return result.astype(out_dtype, copy=False)
+    from scipy.ndimage import gaussian_filter
+
+    dtype = np.float64 if image.dtype == np.float64 else np.float32
+    sigma = [width if n > 1 else 0.0 for n, width in zip(image.shape, sigma_vox, strict=True)]
+    if not any(sigma):
+        return image.astype(dtype, copy=False)
+    if image.dtype == np.float16:  # scipy has no filters for half precision.
+        image = image.astype(np.float32)
+    smooth: NDArray[np.floating[Any]] = gaussian_filter(image, sigma, output=dtype, mode="reflect", truncate=4.0)
+    return smooth
 
 
 def ellipsoid(radius_vox: Sequence[float]) -> NDArray[np.bool_]:
@@ -77,14 +81,10 @@ def ellipsoid(radius_vox: Sequence[float]) -> NDArray[np.bool_]:
             [1, 1, 1],
             [0, 1, 0]]])
     """
-    reach = [int(radius + 1e-9) for radius in radius_vox]
-    squared = np.zeros([2 * r + 1 for r in reach])
-    for axis, (r, radius) in enumerate(zip(reach, radius_vox, strict=True)):
-        if r:
-            shape = [1] * len(reach)
-            shape[axis] = -1
-            squared = squared + ((np.arange(-r, r + 1) / radius) ** 2).reshape(shape)
-    inside: NDArray[np.bool_] = squared <= 1.0 + 1e-9
+    from skimage.draw import ellipsoid as draw
+
+    # The smallest of radii keeps poles that rounding would lose, and an axis of radius 0. What is drawn has a rim.
+    inside: NDArray[np.bool_] = draw(*(radius + 1e-9 for radius in radius_vox))[1:-1, 1:-1, 1:-1]
     return inside
 
 
@@ -114,30 +114,20 @@ def median(
     footprint = ellipsoid([radius if n > 1 else 0.0 for n, radius in zip(image.shape, radius_vox, strict=True)])
     if footprint.size == 1:
         return image
-    if image.dtype == np.float16:  # scipy has no rank filter for it.
+    if image.dtype == np.float16:  # scipy has no filters for half precision.
         image = image.astype(np.float32)
     result = np.empty(image.shape, image.dtype)
-    axis = 0 if image.shape[0] >= 2 * n_threads else 1
-    margin = footprint.shape[axis] // 2
-    n = image.shape[axis]
-    thickness = max(1, margin, -(-n // (4 * n_threads)))
+    reach = [n // 2 for n in footprint.shape]
+    slab = list(image.shape)
+    longest = int(np.argmax(slab))
+    slab[longest] = max(1, reach[longest], -(-slab[longest] // (4 * n_threads)))
 
-    def filter_slab(start: int) -> None:
-        stop = min(n, start + thickness)
-        # Mirroring needs the voxels up to `margin` inside a border, so a slab that touches one still sees them all.
-        low, high = max(0, start - 2 * margin), min(n, stop + 2 * margin)
-        source = [slice(None)] * 3
-        source[axis] = slice(low, high)
-        inner, target = list(source), list(source)
-        inner[axis], target[axis] = slice(start - low, stop - low), slice(start, stop)
-        filtered = median_filter(image[tuple(source)], footprint=footprint, mode="reflect")
-        result[tuple(target)] = filtered[tuple(inner)]
+    def filter_slab(block: Block) -> None:
+        result[block.inner] = median_filter(image[block.outer], footprint=footprint, mode="reflect")[block.core]
 
-    starts = range(0, n, thickness)
     pool = ThreadPoolExecutor(n_threads)
     try:
-        futures = [pool.submit(filter_slab, start) for start in starts]
-        for future in track(futures):
+        for future in track([pool.submit(filter_slab, block) for block in tile(image.shape, slab, reach, reach)]):
             future.result()
     finally:
         # After an error or a cancel, slabs that have not begun are dropped.
