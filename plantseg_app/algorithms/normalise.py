@@ -48,6 +48,16 @@ def percentile_normalise(image: NDArray[Any], low: float, high: float) -> NDArra
     return _shifted_and_scaled(image, bottom, top - bottom)
 
 
+def unit_range(image: NDArray[Any]) -> NDArray[np.float32]:
+    """Return `image` as float32 stretched to 0 .. 1; a constant image becomes 0.
+
+    >>> unit_range(np.uint8([10, 20, 30]))
+    array([0. , 0.5, 1. ], dtype=float32)
+    """
+    low, high = float(image.min()), float(image.max())
+    return _shifted_and_scaled(image, low, high - low)
+
+
 def zscore(image: NDArray[Any]) -> NDArray[np.float32]:
     """Return `image` as float32 with mean 0 and standard deviation 1 (population); a constant image becomes 0."""
     mean = float(image.mean(dtype=np.float64))

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Mapping
 
 from plantseg_app.core.context import Context
 from plantseg_app.core.step import Cost, Field, Port, SameAs, Step
 from plantseg_app.core.volume import Shape3, Volume
-from plantseg_app.steps.preprocess._parts import IMAGE_KINDS, LengthUnit, lengths_vox, on_each_channel
+from plantseg_app.steps.preprocess.grey_images import IMAGE_KINDS, LengthUnit, lengths_vox, on_each_channel
 
 
 class Clahe(Step):
@@ -53,6 +54,9 @@ class Clahe(Step):
         )
 
     def estimate(self, shape_vox: Shape3) -> Cost:
-        """Count the result, and a slice or a region in float64."""
-        n_voxels = shape_vox[0] * shape_vox[1] * shape_vox[2]
-        return Cost(memory_bytes=6 * n_voxels, seconds=6e-8 * n_voxels)
+        """Count the result, and several float64 for each voxel of a slice or stack grown by half a region."""
+        n_voxels = math.prod(shape_vox)
+        region = (0.0 if self.per_slice else self.region, self.region, self.region)
+        n_grown = math.prod(n + min(n, edge) for n, edge in zip(shape_vox, region, strict=True))
+        n_at_once = n_grown / shape_vox[0] if self.per_slice else n_grown
+        return Cost(memory_bytes=int(4 * n_voxels + 32 * n_at_once), seconds=2e-7 * n_grown)

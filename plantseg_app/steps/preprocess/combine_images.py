@@ -13,7 +13,7 @@ from plantseg_app.core.context import Context
 from plantseg_app.core.step import Cost, Field, Port, SameAs, Step
 from plantseg_app.core.volume import Shape3, Volume
 from plantseg_app.errors import InputError
-from plantseg_app.steps.preprocess._parts import IMAGE_KINDS, on_each_channel
+from plantseg_app.steps.preprocess.grey_images import IMAGE_KINDS, on_each_channel
 
 
 class CombineImages(Step):
@@ -36,7 +36,8 @@ class CombineImages(Step):
 
     def run(self, inputs: Mapping[str, Volume], context: Context) -> Volume:
         """Return the result as float32."""
-        from plantseg_app.algorithms.intensity import combine, unit_range
+        from plantseg_app.algorithms.intensity import combine
+        from plantseg_app.algorithms.normalise import unit_range
 
         first, second = inputs["first"], inputs["second"]
         if first.data.shape != second.data.shape:
@@ -53,7 +54,7 @@ class CombineImages(Step):
         return first.replace(data=result)
 
     def _prepared(self, data: NDArray[Any]) -> NDArray[Any]:
-        from plantseg_app.algorithms.intensity import unit_range
+        from plantseg_app.algorithms.normalise import unit_range
 
         return on_each_channel(data, unit_range) if self.normalise_inputs else data
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from plantseg_app.core.context import Context
 from plantseg_app.core.step import Cost, Field, Port, SameAs, Step
 from plantseg_app.core.volume import Shape3, Volume
-from plantseg_app.steps.preprocess._parts import IMAGE_KINDS, LengthUnit, lengths_vox, on_each_channel
+from plantseg_app.steps.preprocess.grey_images import IMAGE_KINDS, LengthUnit, lengths_vox, on_each_channel
 
 
 class Gaussian(Step):

@@ -8,7 +8,7 @@ from plantseg_app.algorithms.intensity import InvertRange
 from plantseg_app.core.context import Context
 from plantseg_app.core.step import Cost, Field, Port, SameAs, Step
 from plantseg_app.core.volume import Shape3, Volume
-from plantseg_app.steps.preprocess._parts import IMAGE_KINDS
+from plantseg_app.steps.preprocess.grey_images import IMAGE_KINDS
 
 
 class Invert(Step):

@@ -9,7 +9,7 @@ import numpy as np
 from plantseg_app.core.context import Context
 from plantseg_app.core.step import Cost, Field, Port, SameAs, Step
 from plantseg_app.core.volume import Kind, Shape3, Volume
-from plantseg_app.steps.preprocess._parts import IMAGE_KINDS, LABEL_KINDS
+from plantseg_app.steps.preprocess.grey_images import IMAGE_KINDS
 
 
 class MaskImage(Step):
@@ -18,7 +18,7 @@ class MaskImage(Step):
     id = "mask-image"
     title = "Mask image"
     reads = {
-        "image": Port((*IMAGE_KINDS, *LABEL_KINDS), "What to keep inside the mask."),
+        "image": Port((*IMAGE_KINDS, Kind.LABELS, Kind.LAYERED_LABELS), "What to keep inside the mask."),
         "mask": Port(
             (Kind.FOREGROUND, Kind.LABELS, Kind.NUCLEI, Kind.BOUNDARY, Kind.RAW),
             "Labels, where any label is inside, or a map, where values at the threshold or above are inside.",

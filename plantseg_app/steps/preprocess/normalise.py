@@ -13,7 +13,7 @@ from plantseg_app.core.context import Context
 from plantseg_app.core.fields import Percentile
 from plantseg_app.core.step import Field, Port, SameAs, Step
 from plantseg_app.core.volume import Volume
-from plantseg_app.steps.preprocess._parts import IMAGE_KINDS, on_each_channel
+from plantseg_app.steps.preprocess.grey_images import IMAGE_KINDS, on_each_channel
 
 
 class Normalise(Step):
@@ -48,8 +48,7 @@ class Normalise(Step):
         return image.replace(data=on_each_channel(image.data, self._normalise))
 
     def _normalise(self, data: NDArray[Any]) -> NDArray[np.float32]:
-        from plantseg_app.algorithms.intensity import unit_range
-        from plantseg_app.algorithms.normalise import percentile_normalise, zscore
+        from plantseg_app.algorithms.normalise import percentile_normalise, unit_range, zscore
 
         if self.method == "z-score":
             return zscore(data)

@@ -151,14 +151,15 @@ class Rescale(Step):
         return str(_voxel_size_of_model(self.model)) if self.to == "model" else ""
 
     def estimate(self, shape_vox: Shape3) -> Cost:
-        """Count old and new image as float32, where the target is known beforehand."""
+        """Count old and new image as float32, where the target is known beforehand; splines need float64 and time."""
         new = shape_vox
         if self.to == "shape" and self.shape_vox is not None:
             new = self.shape_vox
         elif self.to == "factor":
             new = _shape_for_factor(shape_vox, self.factor)
         n_voxels = math.prod(shape_vox) + math.prod(new)
-        return Cost(memory_bytes=8 * n_voxels, seconds=2e-8 * n_voxels)
+        cubic = self.interpolation == "cubic"
+        return Cost(memory_bytes=(16 if cubic else 8) * n_voxels, seconds=(1e-7 if cubic else 3e-8) * n_voxels)
 
 
 def _shape_for_factor(shape: Shape3, factor: tuple[float, float, float]) -> Shape3:

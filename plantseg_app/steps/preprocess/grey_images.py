@@ -1,4 +1,4 @@
-"""What the preprocessing steps share: the kinds they take, lengths in voxels, work on each channel."""
+"""Grey-value images as the preprocessing steps take them: their kinds, lengths in voxels, one channel at a time."""
 
 from __future__ import annotations
 
@@ -24,8 +24,6 @@ IMAGE_KINDS = (
     Kind.LAYERS,
 )
 """Grey-value images, whose values may be averaged."""
-
-LABEL_KINDS = (Kind.LABELS, Kind.LAYERED_LABELS)
 
 
 def lengths_vox(volume: Volume, length: float, unit: LengthUnit, per_slice: bool) -> tuple[float, float, float]:
