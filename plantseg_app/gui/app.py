@@ -1,0 +1,69 @@
+"""Starts the window: checks Qt, makes the application object, opens the files that were named.
+
+>>> callable(launch)
+True
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from plantseg_app.errors import ResourceError
+
+
+def check_qt() -> None:
+    """Refuse a PySide6 that would crash the window within seconds.
+
+    PySide6 6.12 loses a reference to ``None`` in every call that returns nothing; below Python 3.12, where ``None``
+    can die, the process aborts.
+
+    Raises
+    ------
+    ResourceError
+        Saying which version to install instead.
+    """
+    from importlib.metadata import version
+
+    found = tuple(int(part) for part in version("PySide6-Essentials").split(".")[:2])
+    if sys.version_info < (3, 12) and found >= (6, 12):
+        raise ResourceError(
+            f"PySide6 {found[0]}.{found[1]} crashes with Python {sys.version_info[0]}.{sys.version_info[1]}; "
+            'install an older one: pip install "PySide6-Essentials<6.12".'
+        )
+
+
+def has_screen() -> bool:
+    """Whether there is a display to open a window on."""
+    return sys.platform != "linux" or bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
+
+
+def launch(files: Sequence[Path] = ()) -> int:
+    """Open the window, show `files` in it, and return the exit status when it is closed.
+
+    Raises
+    ------
+    ResourceError
+        If there is no screen, or Qt is a version that crashes.
+    """
+    if not has_screen():
+        raise ResourceError(
+            "There is no screen to open the window on; connect with one, or use the command line: "
+            "plantseg-app segment --help."
+        )
+    check_qt()
+    # napari keeps its own preferences in the user's home; ours must not mix with them.
+    os.environ.setdefault("NAPARI_CONFIG", "")
+    from PySide6.QtWidgets import QApplication
+
+    from plantseg_app.gui.main_window import MainWindow
+
+    application = QApplication.instance() or QApplication(sys.argv[:1])
+    application.setApplicationName("PlantSeg App")
+    window = MainWindow()
+    window.show()
+    if files:
+        window.open_file(Path(files[0]))
+    return int(application.exec())
