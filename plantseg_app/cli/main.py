@@ -29,6 +29,7 @@ COMMANDS = {
     "run": "run",
     "evaluate": "evaluate",
     "train": "train",
+    "self-train": "self_train",
     "models": "models",
     "steps": "steps",
     "step": "step",
