@@ -7,10 +7,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from plantseg_app.io import read_volume, read_workflow
 from pytestqt.qtbot import QtBot
 
 from plantseg_app.core.volume import Kind
+from plantseg_app.io import read_volume, read_workflow
 from plantseg_app.paths import samples_dir
 
 pytestmark = pytest.mark.gui
