@@ -80,6 +80,23 @@ def _cpu_multiplies_bfloat16() -> bool:
     return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
 
 
+def move_network(network: torch.nn.Module, device: torch.device) -> torch.nn.Module:
+    """Move `network` to `device`, in place, and return it.
+
+    Raises
+    ------
+    ResourceError
+        If not even the weights fit there.
+    """
+    try:
+        return network.to(device)
+    except torch.OutOfMemoryError as error:
+        raise ResourceError(
+            f"The weights of the network do not fit into the memory of {device}; close other programs that use it, "
+            "or choose the device cpu."
+        ) from error
+
+
 def free_bytes(device: torch.device) -> int:
     """Return how much memory of `device` can still be taken, in bytes."""
     if device.type == "cuda":

@@ -96,6 +96,16 @@ class NetworkFamily(BaseModel, abc.ABC):
         """How far (Z, Y, X) an output voxel sees at most: the halo that makes tiles exact."""
 
     @property
+    def tile_halo_vox(self) -> tuple[int, int, int]:
+        """Context (Z, Y, X) on the pooling grid that makes aligned tiles exact: the radius rounded up, or less.
+
+        A tile starts and ends on the grid, and not every voxel of a grid cell sees equally far.
+        """
+        radius, grid = self.receptive_radius_vox, self.grid_vox
+        z, y, x = (-(-r // g) * g for r, g in zip(radius, grid, strict=True))
+        return z, y, x
+
+    @property
     @abc.abstractmethod
     def tiles_exactly(self) -> bool:
         """Whether tiling can equal the untiled network; false when a norm layer averages over the tile."""

@@ -158,9 +158,9 @@ def make_plan(
 
 
 def _halo_and_ramp(family: NetworkFamily) -> tuple[Shape3, Shape3 | None]:
-    radius, grid = family.receptive_radius_vox, family.grid_vox
     if family.tiles_exactly:
-        return radius, None
+        return family.tile_halo_vox, None
+    radius, grid = family.receptive_radius_vox, family.grid_vox
     # Group norm couples the whole tile, so no halo is exact: half the radius holds nearly all of the influence of
     # neighbouring voxels, and the outer half of that, which sees the border of the tile, is not used.
     z, y, x = (_half_on_grid(r, g) for r, g in zip(radius, grid, strict=True))

@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 from plantseg_app.core.context import Context
 from plantseg_app.core.tiles import Span, Tile, Window, blend_windows, mirror_indices
 from plantseg_app.errors import InputError
+from plantseg_app.networks.device import move_network
 from plantseg_app.networks.family import NetworkFamily
 from plantseg_app.networks.memory import sees_slices
 from plantseg_app.networks.plan import AUTOMATIC, Plan, PredictOptions, make_plan
@@ -204,7 +205,7 @@ def _prepared(network: torch.nn.Module, plan: Plan, n_threads: int) -> Iterator[
     modes = [(module, module.training) for module in network.modules()]
     threads_before = torch.get_num_threads()
     network.eval()
-    network.to(device=plan.device)
+    move_network(network, plan.device)
     torch.set_num_threads(max(1, n_threads))
     try:
         with torch.inference_mode():

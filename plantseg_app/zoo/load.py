@@ -29,6 +29,8 @@ def load_network(model: InstalledModel, device: torch.device | str = "cpu") -> t
         If the weights are missing, are not those of the card (checksum), or do not fit the architecture.
     RequestError
         If the card asks for a network family or setting that this program does not know.
+    ResourceError
+        If the network does not fit into the memory of the device.
     """
     verify_weights(model)
     return _load_once(model.folder, model.card.weights.sha256, model.card.to_yaml(), str(device))
@@ -71,9 +73,10 @@ def _sha256(path: str, _mtime_ns: int, _size: int) -> str:
 def _load_once(folder: Path, _sha256_of_weights: str, card_text: str, device: str) -> torch.nn.Module:
     import torch
 
+    from plantseg_app.networks.device import move_network
     from plantseg_app.networks.weights import load_weights
 
     card = ModelCard.from_yaml(card_text)
     network = card.network_family().build()
     load_weights(network, InstalledModel(card, folder).weights_path)
-    return network.to(torch.device(device)).eval()
+    return move_network(network, torch.device(device)).eval()

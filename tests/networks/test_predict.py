@@ -223,9 +223,9 @@ class Limited(torch.nn.Module):
 def test_smaller_tiles_when_memory_runs_out(error, order):
     fam = family(layer_order=order, norm_groups=4)
     network = random_network(fam)
-    image = random_image(1, 8, 90, 90)
+    image = random_image(1, 8, 80, 80)
     context = QuietContext("cpu", 1)
-    result = predict_tiled(Limited(network, 40_000, error), fam, image, context, float32())
+    result = predict_tiled(Limited(network, 26_000, error), fam, image, context, float32())
     assert "smaller tiles" in context.messages[0]
     if order == "bcr":
         np.testing.assert_allclose(result, untiled(network, fam, image), **EXACT)

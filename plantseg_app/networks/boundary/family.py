@@ -112,6 +112,11 @@ class BoundaryFamily(NetworkFamily):
         return self._per_axis(self._outline.receptive_field_radius_vox(), 0)
 
     @property
+    def tile_halo_vox(self) -> tuple[int, int, int]:
+        """Context (Z, Y, X) in voxels with which tiles on the pooling grid are exact."""
+        return self._per_axis(self._outline.tile_halo_vox(), 0)
+
+    @property
     def tiles_exactly(self) -> bool:
         """Whether tiling can equal the untiled network; not with group norm."""
         return "g" not in self.layer_order
