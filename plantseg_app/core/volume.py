@@ -88,7 +88,7 @@ class Origin:
     detail
         The data set, channel and time point that were taken, in words.
     shape_vox
-        (Z, Y, X) of the image as read.
+        (Z, Y, X) of the image as read; of the full image at that scale, when a crop was read that knows its place.
     voxel_size_um
         Voxel size as read, None when the file did not say.
     """
@@ -122,6 +122,16 @@ class Place:
     def slices(self) -> tuple[slice, slice, slice]:
         """The box as an index into the full image."""
         z, y, x = (slice(a, b) for a, b in zip(self.start_vox, self.stop_vox, strict=True))
+        return z, y, x
+
+    def whole_shape(self, shape_vox: Shape3) -> Shape3:
+        """Return (Z, Y, X) of the full image at the scale at which the box has `shape_vox` voxels.
+
+        >>> Place((2, 0, 0), (4, 8, 4), (6, 8, 8)).whole_shape((2, 16, 8))
+        (6, 16, 16)
+        """
+        boxes = zip(self.start_vox, self.stop_vox, self.full_shape_vox, shape_vox, strict=True)
+        z, y, x = (round(full * n / (stop - start)) for start, stop, full, n in boxes)
         return z, y, x
 
 

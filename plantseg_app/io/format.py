@@ -48,6 +48,8 @@ class StoredImage:
         The name that people gave it, when `name` is a number.
     kind
         The kind that this program recorded when it wrote it, "" in foreign files.
+    place
+        Where it lies in a larger image, as `place_to_text` wrote it, "" where that is not stored.
     """
 
     name: str
@@ -59,6 +61,7 @@ class StoredImage:
     voxel_size_source: str = "not stored"
     title: str = ""
     kind: str = ""
+    place: str = ""
 
     def __str__(self) -> str:
         title = f' "{self.title}"' if self.title else ""
@@ -80,10 +83,13 @@ class Record:
         The kind of the volume, "" when not stored.
     workflow
         The workflow that made it, as YAML, or None.
+    place
+        Where a crop lies in its full image, as `place_to_text` writes it, "" for what is no crop.
     """
 
     kind: str = ""
     workflow: str | None = None
+    place: str = ""
 
 
 class Source(Protocol):

@@ -69,7 +69,7 @@ class Hdf5Source:
     def record(self, image: StoredImage | None) -> Record:
         """Return the attributes this program wrote, of one data set or of the first that has them."""
         records = [
-            Record(known.kind, _text(self._file[known.name].attrs.get("workflow")))
+            Record(known.kind, _text(self._file[known.name].attrs.get("workflow")), known.place)
             for known in ((image,) if image else self._images)
         ]
         return next((found for found in records if found.workflow is not None), records[0])
@@ -102,6 +102,7 @@ def _describe(dataset: Any) -> StoredImage:
         voxel_size_um=scale.voxel_size_um,
         voxel_size_source=scale.source,
         kind=_text(dataset.attrs.get("kind")) or "",
+        place=_text(dataset.attrs.get("place")) or "",
     )
 
 
@@ -316,6 +317,8 @@ def _attributes(job: Job) -> Mapping[str, Any]:
     attributes: dict[str, Any] = {"axes": "ZYX" if volume.data.ndim == 3 else "CZYX", "kind": job.record.kind}
     if volume.voxel_size_um is not None:
         attributes[SIZE_ATTRIBUTE] = np.asarray(volume.voxel_size_um, np.float64)
+    if job.record.place:
+        attributes["place"] = job.record.place
     if job.record.workflow is not None:
         attributes["workflow"] = job.record.workflow
     return attributes

@@ -25,7 +25,7 @@ class OmeImage:
     scale
         Its voxel size.
     own
-        What this program stored: kind, workflow.
+        What this program stored: kind, place, workflow.
     """
 
     name: str

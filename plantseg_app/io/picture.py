@@ -6,6 +6,7 @@ how the picture is stored are read here.
 
 from __future__ import annotations
 
+import dataclasses
 import struct
 import zlib
 from collections.abc import Iterator
@@ -120,6 +121,7 @@ def open_jpeg(path: Path) -> Iterator[PictureSource]:
 
 
 def _picture(name: str, shape: tuple[int, ...], dtype: str, text: str, scale: Scale) -> StoredImage:
+    record = record_from_text(text)
     return StoredImage(
         name,
         shape,
@@ -128,7 +130,8 @@ def _picture(name: str, shape: tuple[int, ...], dtype: str, text: str, scale: Sc
         channel_names=_NAMES.get(shape[2], ()) if len(shape) == 3 else (),
         voxel_size_um=scale.voxel_size_um,
         voxel_size_source=scale.source,
-        kind=record_from_text(text).kind,
+        kind=record.kind,
+        place=record.place,
     )
 
 
@@ -249,7 +252,7 @@ def write_jpeg(path: Path, job: Job) -> None:
     encoded = imagecodecs.jpeg_encode(np.ascontiguousarray(pixels), level=95)
     text = record_to_text(job.record, job.volume.voxel_size_um).encode()
     if len(text) > _COMMENT_LIMIT:
-        text = record_to_text(Record(job.record.kind), job.volume.voxel_size_um).encode()
+        text = record_to_text(dataclasses.replace(job.record, workflow=None), job.volume.voxel_size_um).encode()
     comment = b"\xff\xfe" + struct.pack(">H", len(text) + 2) + text
     path.write_bytes(encoded[:2] + comment + encoded[2:])
 

@@ -11,12 +11,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from plantseg_app.core.volume import Kind, Origin, Volume, VoxelSize
+from plantseg_app.core.volume import Kind, Origin, Place, Shape3, Volume, VoxelSize
 from plantseg_app.errors import InputError, RequestError, ResourceError, did_you_mean
 from plantseg_app.io.axes import Choice, Selection, conventional_axes, gray_weights, select
 from plantseg_app.io.format import Format, Source, StoredImage
 from plantseg_app.io.formats import format_to_read
 from plantseg_app.io.guard import reading
+from plantseg_app.io.place import place_from_text
 from plantseg_app.io.values import NanPolicy, checked_values, memory_dtype
 
 # Names that hold each kind, in order of preference, in files of PlantSeg, PanSeg, pytorch-3dunet and ilastik.
@@ -198,7 +199,8 @@ def read_volume(  # noqa: PLR0913 - each is one thing a person may have to say a
     Returns
     -------
     Volume
-        (Z, Y, X), or (C, Z, Y, X) for kinds with a leading axis; the origin says what was taken from where.
+        (Z, Y, X), or (C, Z, Y, X) for kinds with a leading axis; the origin says what was taken from where. A crop
+        that this program wrote knows its place.
 
     Raises
     ------
@@ -227,13 +229,17 @@ def read_volume(  # noqa: PLR0913 - each is one thing a person may have to say a
     detail = ", ".join(("luminance", *selection.detail.split(", ")[1:])) if weights else selection.detail
     shown = f"data set {image.name}" if known.several else f"series {image.name}" if len(images) > 1 else ""
     z, y, x = (int(length) for length in data.shape[-3:])
+    place = _place(image, selection, (z, y, x))
     origin = Origin(
         path=str(file),
         detail=", ".join(part for part in (shown, detail) if part),
-        shape_vox=(z, y, x),
+        shape_vox=(z, y, x) if place is None else place.whole_shape((z, y, x)),
         voxel_size_um=image.voxel_size_um,
     )
-    return Volume(data, kind, given or image.voxel_size_um, name=_stem(file), origin=origin)
+    if place is not None and given is not None:
+        # What was said about the crop holds for the full image too; paste-back works it out from the crop.
+        place = dataclasses.replace(place, full_voxel_size_um=None)
+    return Volume(data, kind, given or image.voxel_size_um, name=_stem(file), origin=origin, place=place)
 
 
 def read_workflow(path: str | Path, dataset: str | None = None) -> str | None:
@@ -252,6 +258,14 @@ def read_workflow(path: str | Path, dataset: str | None = None) -> str | None:
         image = _named(file, images, dataset) if dataset is not None else None
         with reading(file):
             return source.record(image).workflow
+
+
+def _place(image: StoredImage, selection: Selection, shape_vox: Shape3) -> Place | None:
+    """Return the place that was written with an image, unless it is read with other axes than it was written with."""
+    spatial = "".join(letter for letter in selection.axes if letter in "ZYX")
+    if selection.flipped or not "ZYX".endswith(spatial):
+        return None
+    return place_from_text(image.place, shape_vox)
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""The text in which kind, voxel size and workflow travel inside files that have room for one text only.
+"""The text in which kind, voxel size, place and workflow travel inside files that have room for one text only.
 
 >>> text = record_to_text(Record("raw", "nodes: []"), VoxelSize(0.25, 0.1, 0.1))
 >>> record_from_text(text).workflow, voxel_size_from_text(text)
@@ -13,6 +13,7 @@ from plantseg_app.io.format import Record
 _TITLE = "PlantSeg App"
 _KIND = "kind: "
 _VOXEL = "voxel size (z, y, x; um): "
+_PLACE = "crop (z, y, x): "
 _WORKFLOW = "workflow:"
 
 
@@ -23,16 +24,17 @@ def record_to_text(record: Record, voxel_size_um: VoxelSize | None) -> str:
         lines.append(_KIND + record.kind)
     if voxel_size_um is not None:
         lines.append(_VOXEL + " ".join(repr(float(length)) for length in voxel_size_um))
+    if record.place:
+        lines.append(_PLACE + record.place)
     if record.workflow is not None:
         lines += [_WORKFLOW, record.workflow]
     return "\n".join(lines)
 
 
 def record_from_text(text: str) -> Record:
-    """Return the kind and the workflow in a text of `record_to_text`; an empty record for any other text."""
+    """Return the kind, the place and the workflow in a text of `record_to_text`; an empty record for any other text."""
     header, workflow = _split(text)
-    kind = next((line.removeprefix(_KIND) for line in header if line.startswith(_KIND)), "")
-    return Record(kind, workflow)
+    return Record(_after(_KIND, header), workflow, _after(_PLACE, header))
 
 
 def voxel_size_from_text(text: str) -> VoxelSize | None:
@@ -46,6 +48,10 @@ def voxel_size_from_text(text: str) -> VoxelSize | None:
                 return None
             return VoxelSize(z, y, x)
     return None
+
+
+def _after(word: str, lines: list[str]) -> str:
+    return next((line.removeprefix(word) for line in lines if line.startswith(word)), "")
 
 
 def _split(text: str) -> tuple[list[str], str | None]:

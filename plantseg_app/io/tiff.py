@@ -69,6 +69,7 @@ class TiffSource:
             names = _SAMPLE_NAMES.get(shape[axes.index("S")], ())
         depth = shape[axes.index("Z")] if "Z" in axes else shape[0] if axes.startswith("?") else 1
         scale = scale_of_series(self._tif, series, ome, depth)
+        record = self._record(position)
         title = (ome.name if ome else "") or (series.name if len(self._series) > 1 else "")
         return StoredImage(
             name=str(position),
@@ -79,7 +80,8 @@ class TiffSource:
             voxel_size_um=scale.voxel_size_um,
             voxel_size_source=scale.source,
             title=title,
-            kind=self._record(position).kind,
+            kind=record.kind,
+            place=record.place,
         )
 
     def fill(self, image: StoredImage, index: Index, out: NDArray[Any]) -> None:
@@ -125,11 +127,11 @@ class TiffSource:
     def _record(self, position: int) -> Record:
         if len(self._ome) > position:
             kept = self._ome[position].own
-            return Record(kept.get("kind", ""), kept.get("workflow"))
+            return Record(kept.get("kind", ""), kept.get("workflow"), kept.get("place", ""))
         if self._tif.imagej_metadata:
             return record_from_text(str(self._tif.imagej_metadata.get("Info", "")))
         own = own_json(self._tif)
-        return Record(str(own.get("kind", "")), own.get("workflow"))
+        return Record(str(own.get("kind", "")), own.get("workflow"), str(own.get("place", "")))
 
 
 def own_json(tif: Any) -> dict[str, Any]:

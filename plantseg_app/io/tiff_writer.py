@@ -132,7 +132,7 @@ def _centimetres(size: VoxelSize) -> dict[str, Any]:
 
 
 def _own_values(record: Record) -> dict[str, str]:
-    values = {"kind": record.kind}
+    values = {"kind": record.kind} | ({"place": record.place} if record.place else {})
     return values if record.workflow is None else values | {"workflow": record.workflow}
 
 

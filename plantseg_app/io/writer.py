@@ -1,4 +1,4 @@
-"""Volumes to files, atomically, with voxel size and the workflow that made them."""
+"""Volumes to files, atomically, with voxel size, the place of a crop and the workflow that made them."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from plantseg_app.io.atomic import replacing
 from plantseg_app.io.format import Format, Job, Record
 from plantseg_app.io.formats import format_to_read, format_to_write
 from plantseg_app.io.guard import writing
+from plantseg_app.io.place import place_to_text
 from plantseg_app.io.reader import opened
 
 
@@ -62,7 +63,8 @@ def write_volume(
         raise RequestError("The name of the data set is empty; give one, such as raw.")
     if file.exists() and (not overwrite or dataset is not None):
         _check_existing(known, file, dataset, overwrite)
-    job = Job(volume, Record(volume.kind.value, workflow), dataset, file)
+    record = Record(volume.kind.value, workflow, place_to_text(volume.place, volume.shape_vox))
+    job = Job(volume, record, dataset, file)
     with writing(file), replacing(file) as partial:
         known.write(partial, job)
     return file
