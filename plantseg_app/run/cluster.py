@@ -1,4 +1,4 @@
-"""A batch on a dask cluster: one task a file. Needs the package ``distributed``, which is not installed by default.
+"""A batch on a dask cluster: one task a file. Needs the extra ``cluster``: ``pip install "plantseg-app[cluster]"``.
 
 The workers must see the files under the same paths, and have the same version of this program.
 """
@@ -57,7 +57,7 @@ def _import_distributed() -> Any:
     except ImportError as error:
         raise RequestError(
             'A cluster needs the package "distributed", which is not installed; install it with: '
-            'pip install "dask[distributed]", or use --scheduler local.'
+            'pip install "plantseg-app[cluster]", or use --scheduler local.'
         ) from error
 
 

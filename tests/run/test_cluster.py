@@ -95,5 +95,5 @@ def test_without_the_package_the_way_to_get_it_is_named(images, settings, tmp_pa
 
     real = importlib.import_module
     monkeypatch.setattr(importlib, "import_module", no_distributed)
-    with pytest.raises(RequestError, match="pip install"):
+    with pytest.raises(RequestError, match=r'pip install "plantseg-app\[cluster\]"'):
         run_batch(plan_jobs(images, tmp_path / "out"), settings, scheduler="tcp://nobody:1")
