@@ -79,13 +79,11 @@ class Stack:
         Raises
         ------
         InputError
-            If the shapes differ, or nothing is labelled.
+            If the shapes differ.
         """
         image = image if image.ndim == labels.ndim + 1 else image[None]
         if image.shape[1:] != labels.shape:
             raise InputError(f"{name or 'A stack'}: the image is {image.shape[1:]} voxels, the labels {labels.shape}.")
-        if not (labels if known is None else labels * known).any():
-            raise InputError(f"{name or 'A stack'} has no labelled voxel; there is nothing to learn from it.")
         statistics = [_offset_and_width(channel, normalisation) for channel in image]
         offset, width = (np.array(values, np.float64) for values in zip(*statistics, strict=True))
         return cls(image, labels, known, offset, width, voxel_size_um, name, name)
@@ -95,6 +93,11 @@ class Stack:
         """(Z, Y, X)."""
         z, y, x = self.labels.shape
         return int(z), int(y), int(x)
+
+    @property
+    def is_labelled(self) -> bool:
+        """Whether there is a voxel to learn from: one with a label that is known."""
+        return bool((self.labels if self.known is None else self.labels * self.known).any())
 
     @property
     def nbytes(self) -> int:
@@ -150,13 +153,19 @@ def load_data(settings: DataSettings, context: Context, cache: Path) -> tuple[li
     train, validation = expand(settings.train), expand(settings.validation)
     check_lists(train, validation, settings.split)
     kept = _Keeper(settings.memory_mb * _MEGABYTE, cache)
-    stacks = {}
-    for files in context.track([*train, *validation], "Read stacks"):
-        stacks[files] = kept.keep(read_stack(files, settings))
-    seen = [stacks[files] for files in train]
+    stacks: list[list[Stack]] = [[], []]
+    numbered = [(0, files) for files in train] + [(1, files) for files in validation]
+    for part, files in context.track(numbered, "Read stacks"):
+        stack = read_stack(files, settings)
+        if stack.is_labelled:
+            stacks[part].append(kept.keep(stack))
+        else:
+            context.message(f"{stack.source} has no labelled voxel and is left out.")
+    if not stacks[0] or (validation and not stacks[1]):
+        raise InputError("No stack to train on, or none to validate on, has a labelled voxel; are these the labels?")
     if settings.split is not None:
-        return split(seen, settings.split)
-    return seen, [stacks[files] for files in validation]
+        return split(stacks[0], settings.split)
+    return stacks[0], stacks[1]
 
 
 def check_lists(train: Sequence[StackFiles], validation: Sequence[StackFiles], cut: SplitSettings | None) -> None:
@@ -336,8 +345,8 @@ def split(stacks: Sequence[Stack], settings: SplitSettings) -> tuple[list[Stack]
             [stack for i, stack in enumerate(stacks) if i in chosen],
         )
     pairs = [split_slab(stack, settings) for stack in stacks]
-    train = [first for first, _ in pairs if first.labels.any()]
-    validation = [second for _, second in pairs if second.labels.any()]
+    train = [first for first, _ in pairs if first.is_labelled]
+    validation = [second for _, second in pairs if second.is_labelled]
     if not train or not validation:
         raise RequestError("A part of the split has no label at all; choose another axis or fraction under data.split.")
     return train, validation

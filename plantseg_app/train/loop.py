@@ -16,7 +16,7 @@ import torch
 
 from plantseg_app.core.context import Context, QuietContext
 from plantseg_app.errors import Cancelled, InputError, RequestError
-from plantseg_app.networks.device import resolve_device, resolve_precision
+from plantseg_app.networks.device import resolve_device
 from plantseg_app.train.average import follow
 from plantseg_app.train.checkpoint import BEST, LAST, load_checkpoint
 from plantseg_app.train.data import Stack, check_lists, load_data
@@ -63,8 +63,8 @@ def train(
     context, events = context or QuietContext(), events or TrainEvents()
     if data is None:
         check_lists(settings.data.train, settings.data.validation, settings.data.split)
-    elif not all(data):
-        raise RequestError("There is nothing to train on, or nothing to validate on; give both.")
+    elif not all(any(stack.is_labelled for stack in part) for part in data):
+        raise RequestError("There is nothing to train on, or nothing to validate on; give labelled stacks for both.")
     folder = Path(settings.output) / "run"
     if (folder / LAST).exists() and not resume:
         raise RequestError(f"{settings.output} already holds a training; resume it, or name another output.")
@@ -72,9 +72,7 @@ def train(
     # Whoever calls keeps random numbers and threads as they were.
     threads = torch.get_num_threads()
     try:
-        with torch.random.fork_rng(), contextlib.ExitStack() as stack:
-            if settings.tensorboard:
-                stack.enter_context(logging_to(folder / "tensorboard", events))
+        with torch.random.fork_rng(), logging_to(folder / "tensorboard", events, settings.tensorboard):
             torch.set_num_threads(max(1, context.n_threads))
             return _Training(settings, context, events, folder, device).run(resume, data)
     finally:
@@ -93,9 +91,7 @@ class _Training:
         self.start = find_start(settings)
         self.settings = self.start.complete(settings)
         self.context, self.events, self.folder = context, events, folder
-        dtype = resolve_precision(settings.precision, device)
-        # Gradients vanish in float16, which `auto` takes on old graphics cards.
-        self.around = Surroundings(device, torch.float32 if dtype == torch.float16 else dtype)
+        self.around = Surroundings.on(device, settings.precision)
 
     def run(self, resume: bool, data: Data | None) -> TrainResult:
         """Train until it is time to stop, and make the model."""

@@ -344,7 +344,9 @@ class TrainSettings(_Part):
                 "validation": tuple(files.at(folder) for files in self.data.validation),
             }
         )
-        start = str(folder / self.start_from) if (folder / self.start_from / "card.yaml").is_file() else self.start_from
+        start = self.start_from
+        if start and (folder / start).exists():
+            start = str(folder / start)
         return self.model_copy(update={"output": str(folder / self.output), "data": data, "start_from": start})
 
     def replace(self, **changes: Any) -> Self:

@@ -17,14 +17,17 @@ _EVERY_STEPS = 10
 
 
 @contextmanager
-def logging_to(folder: Path, events: TrainEvents) -> Iterator[None]:
-    """Write the events of a training to `folder` until the block ends.
+def logging_to(folder: Path, events: TrainEvents, wanted: bool = True) -> Iterator[None]:
+    """Write the events of a training to `folder` until the block ends; do nothing unless `wanted`.
 
     Raises
     ------
     RequestError
         If TensorBoard is not installed.
     """
+    if not wanted:
+        yield
+        return
     try:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError as error:

@@ -55,13 +55,9 @@ def validation_pieces(stacks: Sequence[Stack], settings: ValidationSettings, is_
         for i in range(min(_SLICES_2D, n_slices)):
             z = (2 * i + 1) * n_slices // (2 * min(_SLICES_2D, n_slices))
             pieces.append(piece.crop((slice(z, z + 1), slice(None), slice(None))))
-    labelled = [piece for piece in pieces if _has_labels(piece)]
+    labelled = [piece for piece in pieces if piece.is_labelled]
     # Where the middles hold no label the whole stacks are judged.
     return labelled or list(stacks)
-
-
-def _has_labels(stack: Stack) -> bool:
-    return bool((stack.labels if stack.known is None else stack.labels * stack.known).any())
 
 
 def _middle(shape: tuple[int, int, int], largest: tuple[int, int, int]) -> tuple[slice, slice, slice]:

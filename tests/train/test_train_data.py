@@ -93,10 +93,22 @@ def test_a_slab_split_shares_no_voxel_and_one_grey_scale(tissue_stack: Stack) ->
 
 
 def test_what_cannot_be_learned_from_is_refused(tissue: tuple) -> None:
-    with pytest.raises(InputError, match="no labelled voxel"):
-        Stack.from_arrays(tissue[0], tissue[1] * 0)
+    assert not Stack.from_arrays(tissue[0], tissue[1] * 0).is_labelled
+    assert not Stack.from_arrays(tissue[0], tissue[1], tissue[1] == 0).is_labelled
     with pytest.raises(InputError, match="the labels"):
         Stack.from_arrays(tissue[0][1:], tissue[1])
+
+
+def test_stacks_without_labels_are_left_out_with_a_word(tmp_path: Path, tissue: tuple) -> None:
+    full = write(tmp_path / "full.h5", *tissue)
+    other = write(tmp_path / "other.h5", *tissue)
+    empty = write(tmp_path / "empty.h5", tissue[0], tissue[1] * 0)
+    context = QuietContext()
+    train, validation = load_data(DataSettings(train=(full, empty), validation=(other,)), context, tmp_path)
+    assert (len(train), len(validation)) == (1, 1)
+    assert "empty.h5 has no labelled voxel" in context.messages[0]
+    with pytest.raises(InputError, match="are these the labels"):
+        load_data(DataSettings(train=(full,), validation=(empty,)), context, tmp_path)
 
 
 def test_drawn_places_are_near_labels_and_never_elsewhere(tissue: tuple) -> None:

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from plantseg_app.core.context import Context
 from plantseg_app.core.registry import Registry
 from plantseg_app.core.volume import VoxelSize
+from plantseg_app.networks.device import Precision, resolve_precision
 from plantseg_app.networks.family import NetworkFamily
 from plantseg_app.train.data import Stack
 from plantseg_app.train.events import Example
@@ -28,6 +29,12 @@ class Surroundings:
 
     device: torch.device
     dtype: torch.dtype
+
+    @classmethod
+    def on(cls, device: torch.device, precision: Precision) -> Surroundings:
+        """Return the surroundings on a device; gradients vanish in float16, which `auto` takes on old graphics cards."""
+        dtype = resolve_precision(precision, device)
+        return cls(device, torch.float32 if dtype == torch.float16 else dtype)
 
     def autocast(self) -> contextlib.AbstractContextManager[Any]:
         """Return the context in which forward passes run; losses are computed outside of it."""
