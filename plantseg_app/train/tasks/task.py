@@ -32,7 +32,7 @@ class Surroundings:
 
     @classmethod
     def on(cls, device: torch.device, precision: Precision) -> Surroundings:
-        """Return the surroundings on a device; gradients vanish in float16, which `auto` takes on old graphics cards."""
+        """Return the surroundings on a device; never float16, in which gradients vanish."""
         dtype = resolve_precision(precision, device)
         return cls(device, torch.float32 if dtype == torch.float16 else dtype)
 
