@@ -18,7 +18,7 @@ def add_to(commands: argparse._SubParsersAction[Parser]) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Predict."""
-    from plantseg_app.cli.workflows import prediction_workflow
+    from plantseg_app.run.workflows import prediction_workflow
 
     settings = {"model": arguments.model}
     if arguments.tile is not None:

@@ -21,7 +21,8 @@ def add_to(commands: argparse._SubParsersAction[Parser]) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the workflow over the inputs."""
-    from plantseg_app.cli.workflows import find_workflow, with_settings
+    from plantseg_app.cli.assignments import parse_assignments
+    from plantseg_app.run.workflows import find_workflow, with_settings
 
-    workflow = with_settings(find_workflow(arguments.workflow), arguments.set)
+    workflow = with_settings(find_workflow(arguments.workflow), parse_assignments(arguments.set))
     return run_files(arguments, workflow)

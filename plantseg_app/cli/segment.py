@@ -28,13 +28,14 @@ def add_to(commands: argparse._SubParsersAction[Parser]) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Segment the inputs."""
-    from plantseg_app.cli.workflows import default_workflow, find_workflow, with_model, with_settings
+    from plantseg_app.cli.assignments import parse_assignments
+    from plantseg_app.run.workflows import default_workflow, find_workflow, with_model, with_settings
 
     _check_pictures(arguments)
     workflow = find_workflow(arguments.workflow or default_workflow(arguments.model))
     if arguments.model is not None:
         workflow = with_model(workflow, arguments.model)
-    return run_files(arguments, with_settings(workflow, arguments.set))
+    return run_files(arguments, with_settings(workflow, parse_assignments(arguments.set)))
 
 
 def _check_pictures(arguments: argparse.Namespace) -> None:

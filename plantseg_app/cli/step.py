@@ -135,9 +135,9 @@ def parse_value(field: FieldDescription, text: str) -> Any:
 
 
 def _run_step(step_class: type[Step], described: StepDescription, given: argparse.Namespace) -> int:
-    from plantseg_app.core.workflow import Workflow
     from plantseg_app.io import write_volume
     from plantseg_app.run.runner import Runner
+    from plantseg_app.run.workflows import step_workflow
 
     terminal = Terminal.of(given)
     values = vars(given)
@@ -152,15 +152,7 @@ def _run_step(step_class: type[Step], described: StepDescription, given: argpars
         if port not in files and not needed.optional:
             raise RequestError(f"The step {step.id} needs --{port.replace('_', '-')} FILE: {needed.help}")
     volumes = {port: _read_port(step_class, port, file, given) for port, file in files.items()}
-    workflow = Workflow.from_plain(
-        {
-            "workflow": 1,
-            "name": step.id,
-            "title": described.title,
-            "sources": {port: volume.kind.value for port, volume in volumes.items()},
-            "nodes": {"result": {"step": step.id, "settings": step.settings(), "inputs": {p: p for p in volumes}}},
-        }
-    )
+    workflow = step_workflow(step, {port: volume.kind for port, volume in volumes.items()})
     runner = Runner(device=given.device, n_threads=given.threads)
     with terminal.following(runner):
         result = runner.run(workflow, volumes)["result"]

@@ -9,11 +9,11 @@ import pytest
 
 from plantseg_app import paths
 from plantseg_app.cli.main import main
-from plantseg_app.cli.workflows import DEFAULT_WORKFLOW, find_workflow
 from plantseg_app.core.volume import Kind, Volume
 from plantseg_app.evaluate import evaluate_labels
 from plantseg_app.io import read_volume, write_volume
 from plantseg_app.networks.boundary.family import BoundaryFamily
+from plantseg_app.run.workflows import DEFAULT_WORKFLOW, default_workflow, find_workflow
 
 SAMPLE = paths.samples_dir() / "sample_ovule.h5"
 NAMES = sorted(path.stem for path in paths.workflows_dir().glob("*.yaml"))
@@ -46,6 +46,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 def test_the_default_workflows_exist():
     assert DEFAULT_WORKFLOW in NAMES
     assert BoundaryFamily().default_workflow in NAMES
+    assert default_workflow("membranes-3d") == DEFAULT_WORKFLOW
 
 
 @pytest.mark.parametrize("name", NAMES)
