@@ -41,7 +41,7 @@ def test_boxes_give_what_one_piece_gives(
     monkeypatch.setattr(flooding, "FLOOD_AT_ONCE_VOX", 1)
     monkeypatch.setattr(flooding, "_flood_block_shape", lambda _: (16, 24, 32))
     boxed = flood(relief, seeds.copy(), n_threads=n_threads)
-    assert np.mean(whole == boxed) > 0.985
+    assert np.mean(whole == boxed) > 0.998
     assert np.array_equal(np.unique(boxed), np.unique(whole))
 
 
