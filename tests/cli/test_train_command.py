@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import h5py
@@ -16,6 +12,7 @@ import pytest
 import yaml
 
 from plantseg_app.cli.main import main
+from plantseg_app.cli.terminal import Terminal
 from plantseg_app.cli.train import EXAMPLE, with_assignments
 from plantseg_app.errors import RequestError
 from plantseg_app.train.settings import TrainSettings
@@ -94,29 +91,20 @@ def test_assignments_make_parts_that_were_empty(config: Path) -> None:
         with_assignments(settings, ["seed=[1"])
 
 
-@pytest.mark.skipif(os.name == "nt", reason="Ctrl-C is sent otherwise on Windows")
-def test_ctrl_c_keeps_the_best_so_far(config: Path) -> None:
-    command = [
-        sys.executable,
-        "-m",
-        "plantseg_app",
-        "train",
-        str(config),
-        "--set",
-        "stopping.steps=100000",
-        "--threads",
-        "1",
-    ]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-    try:
-        deadline = time.monotonic() + 120
-        while not (config.parent / "model/run/last.pt").exists() and process.poll() is None:
-            assert time.monotonic() < deadline
-            time.sleep(0.02)
-        process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=60)
-    finally:
-        process.kill()
-    assert process.returncode == 130, err
-    assert "cancelled after" in out
+def test_ctrl_c_keeps_the_best_so_far(
+    config: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    notes: list[str] = []
+
+    def note(_terminal: Terminal, text: str) -> None:
+        notes.append(text)
+        if "validation loss" in text:
+            signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr(Terminal, "note", note)
+    before = signal.getsignal(signal.SIGINT)
+    assert main(["train", str(config), "--set", "stopping.steps=100000", "--threads", "1"]) == 130
+    assert signal.getsignal(signal.SIGINT) is before
+    assert "cancelled after" in capsys.readouterr().out
+    assert sum("stopping after this step" in text for text in notes) == 1
     assert (config.parent / "model" / "card.yaml").is_file()
