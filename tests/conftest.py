@@ -3,11 +3,47 @@
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Callable
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+# Children of a process that has loaded everything start at once, where a new interpreter would load it again.
+_FORK_FOR_EVER = """
+import os, sys
+for _ in sys.stdin:
+    child = os.fork()
+    if child == 0:
+        write_for_ever()
+    print(child, flush=True)
+    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+"""
+
+
+@pytest.fixture(scope="session")
+def killed_while_writing() -> Callable[[str, Iterable[object], Iterable[float]], Iterator[None]]:
+    """Run ``write_for_ever()`` of a program: ``for _ in killed(program, arguments, pauses)``, each time killed."""
+
+    def killed(program: str, arguments: Iterable[object], pauses: Iterable[float]) -> Iterator[None]:
+        command = [sys.executable, "-c", program + _FORK_FOR_EVER, *map(str, arguments)]
+        with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+            assert process.stdin is not None
+            assert process.stdout is not None
+            for pause in pauses:
+                print("again", file=process.stdin, flush=True)
+                child = int(process.stdout.readline())
+                time.sleep(pause)
+                os.kill(child, signal.SIGKILL)
+                assert int(process.stdout.readline()) == -signal.SIGKILL
+                yield
+
+    return killed
 
 
 @pytest.fixture(scope="session")

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,30 +16,25 @@ from plantseg_app.io import read_volume, write_volume
 from plantseg_app.io.atomic import replacing
 
 WRITE_FOR_EVER = """
-import sys, itertools, numpy as np
+import sys, itertools, numpy as np, h5py, imagecodecs, tifffile
 from plantseg_app.core.volume import Kind, Volume
 from plantseg_app.io import write_volume
-volumes = [Volume(np.full((12, 300, 300), value, np.uint32), Kind.LABELS) for value in (1, 2)]
-print("ready", flush=True)
-for number in itertools.count():
-    for name in sys.argv[1:]:
-        write_volume(name, volumes[number % 2], dataset="raw" if name.endswith(".h5") else None)
+
+def write_for_ever():
+    volumes = [Volume(np.full((12, 300, 300), value, np.uint32), Kind.LABELS) for value in (1, 2)]
+    for number in itertools.count():
+        for name in sys.argv[1:]:
+            write_volume(name, volumes[number % 2], dataset="raw" if name.endswith(".h5") else None)
 """
 
 
 @pytest.mark.skipif(os.name == "nt", reason="the signal does not exist there")
-def test_kill_leaves_the_old_file_or_the_new_one(tmp_path: Path) -> None:
+def test_kill_leaves_the_old_file_or_the_new_one(killed_while_writing: Any, tmp_path: Path) -> None:
     files = [tmp_path / "a.tif", tmp_path / "a.h5"]
     for file in files:
         write_volume(file, Volume(np.full((12, 300, 300), 1, np.uint32), Kind.LABELS))
     rng = np.random.default_rng(0)
-    command = [sys.executable, "-c", WRITE_FOR_EVER, *map(str, files)]
-    for _ in range(4):
-        with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
-            assert process.stdout is not None
-            assert process.stdout.readline() == b"ready\n"
-            time.sleep(rng.uniform(0.01, 0.25))
-            process.kill()
+    for _ in killed_while_writing(WRITE_FOR_EVER, files, rng.uniform(0.01, 0.25, 5)):
         for file in files:
             data = read_volume(
                 file, kind=Kind.LABELS, dataset="raw" if file.suffix == ".h5" and _has_raw(file) else None

@@ -1,10 +1,7 @@
 from __future__ import annotations
 
 import os
-import signal
-import subprocess
 import sys
-import time
 
 import numpy as np
 import pytest
@@ -125,30 +122,22 @@ def test_loading_never_runs_code(tmp_path, monkeypatch):
 
 
 WRITER = """
-import sys
+import itertools, sys
 from pathlib import Path
 import numpy as np
 from plantseg_app.core.volume import Kind, Volume
 from plantseg_app.run.cache import DiskCache
-cache = DiskCache(Path(sys.argv[1]), 10**10)
-print("ready", flush=True)
-value = 0
-while True:
-    value += 1
-    cache.put("k", Volume(np.full((16, 256, 256), value, np.uint32), Kind.LABELS))
+
+def write_for_ever():
+    cache = DiskCache(Path(sys.argv[1]), 10**10)
+    for value in itertools.count(1):
+        cache.put("k", Volume(np.full((16, 256, 256), value, np.uint32), Kind.LABELS))
 """
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="kill -9 is a POSIX signal")
-def test_a_kill_in_the_middle_leaves_a_whole_result_or_none(tmp_path):
-    for pause in (0.05, 0.11, 0.13):
-        process = subprocess.Popen([sys.executable, "-c", WRITER, str(tmp_path)], stdout=subprocess.PIPE)
-        assert process.stdout is not None
-        process.stdout.readline()
-        time.sleep(pause)
-        process.send_signal(signal.SIGKILL)
-        process.wait()
-        process.stdout.close()
+def test_a_kill_in_the_middle_leaves_a_whole_result_or_none(killed_while_writing, tmp_path):
+    for _ in killed_while_writing(WRITER, [tmp_path], (0.02, 0.05, 0.08, 0.11, 0.13)):
         kept = DiskCache(tmp_path, 10**10).get("k")
         if kept is not None:
             assert kept.data.shape == (16, 256, 256)
