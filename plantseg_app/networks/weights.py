@@ -25,7 +25,7 @@ from typing import Any, Literal
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
 from plantseg_app.errors import InputError
@@ -164,7 +164,8 @@ def save_weights(network: nn.Module, path: Path) -> None:
     tensors = {name: value.detach().cpu().contiguous() for name, value in network.state_dict().items()}
     temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        save_file(tensors, temporary)
+        # Not `save_file`, which forbids other users to read what it writes.
+        temporary.write_bytes(save(tensors))
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
