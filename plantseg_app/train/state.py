@@ -17,6 +17,7 @@ from plantseg_app.train.settings import TrainSettings
 from plantseg_app.train.tasks import TrainingTask
 from plantseg_app.train.validate import Verdict
 
+_JUDGED_IN_TIME = 10
 _COUNTERS = ("step", "seconds", "n_bad", "rate", "best_step", "history", "recent_losses")
 
 
@@ -70,9 +71,15 @@ class TrainingState:
 
     @property
     def is_validation_due(self) -> bool:
-        """Whether the present step is one to judge and was not judged yet."""
-        judged = self.history[-1]["step"] if self.history else 0
-        return self.step > judged and (self.step % self.settings.validation.every == 0 or self.progress >= 1)
+        """Whether the present step is one to judge and was not judged yet.
+
+        A training that is limited in time is also judged every tenth of that time, however slow its steps are.
+        """
+        judged, at_seconds = (self.history[-1]["step"], self.history[-1]["seconds"]) if self.history else (0, 0.0)
+        minutes = self.settings.stopping.minutes
+        is_late = minutes > 0 and self.seconds - at_seconds >= 60 * minutes / _JUDGED_IN_TIME
+        regular = self.step % self.settings.validation.every == 0
+        return self.step > judged and (regular or is_late or self.progress >= 1)
 
     def stop_reason(self) -> str:
         """Return why it is time to stop, or ""."""

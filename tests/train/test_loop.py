@@ -322,6 +322,13 @@ def test_early_stopping_and_small_rates_end_a_training(tmp_path: Path, data: Dat
     assert small.step < 50
 
 
+def test_a_training_limited_in_time_is_judged_in_time(tmp_path: Path, data: Data) -> None:
+    settings = plan(tmp_path / "m", stopping={"steps": 10**6, "minutes": 0.05}, validation={"every": 10**6})
+    result = run(settings, data)
+    assert result.reason == "finished"
+    assert len(load_checkpoint(result.model / "run" / "last.pt")["history"]) >= 2
+
+
 def test_schedules() -> None:
     plateau = Schedule(ScheduleSettings(name="plateau", patience=2, factor=0.5, warmup_steps=0))
     for is_best in (True, False, False, False):
