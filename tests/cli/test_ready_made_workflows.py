@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 
 from plantseg_app import paths
 from plantseg_app.cli.main import main
 from plantseg_app.core.volume import Kind, Volume
+from plantseg_app.core.workflow import Workflow
 from plantseg_app.evaluate import evaluate_labels
 from plantseg_app.io import read_volume, write_volume
 from plantseg_app.networks.boundary.family import BoundaryFamily
+from plantseg_app.run.cache import MemoryCache
+from plantseg_app.run.runner import Runner
 from plantseg_app.run.workflows import DEFAULT_WORKFLOW, default_workflow, find_workflow
 
 SAMPLE = paths.samples_dir() / "sample_ovule.h5"
@@ -23,11 +24,10 @@ BOX = (slice(8, 24), slice(30, 94), slice(30, 94))
 
 
 @pytest.fixture(scope="module")
-def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+def volumes() -> dict[str, Volume]:
     """A crop of the sample as an image, as a boundary map, and nuclei drawn into the middle of its true cells."""
-    folder = tmp_path_factory.mktemp("sample")
     raw, labels = read_volume(SAMPLE), read_volume(SAMPLE, kind=Kind.LABELS)
-    crop, truth = raw.data[BOX], labels.data[BOX]
+    crop, truth = raw.data[BOX].copy(), labels.data[BOX].copy()
     grid = np.stack(np.meshgrid(*(np.arange(length) for length in truth.shape), indexing="ij"), axis=-1)
     nuclei = np.zeros(truth.shape, np.float32)
     for label in np.unique(truth):
@@ -36,13 +36,21 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         nuclei[((grid - centre) ** 2).sum(-1) <= 9] = 1.0
     scale = raw.voxel_size_um
     return {
-        "image": write_volume(folder / "image.tif", Volume(crop.copy(), Kind.RAW, scale)),
-        "boundary": write_volume(
-            folder / "boundary.tif", Volume(crop.astype(np.float32) / crop.max(), Kind.BOUNDARY, scale)
-        ),
-        "nuclei": write_volume(folder / "nuclei.tif", Volume(nuclei, Kind.NUCLEI, scale)),
-        "truth": write_volume(folder / "truth.tif", Volume(truth.copy(), Kind.LABELS, scale)),
+        "image": Volume(crop, Kind.RAW, scale),
+        "boundary": Volume(crop.astype(np.float32) / crop.max(), Kind.BOUNDARY, scale),
+        "nuclei": Volume(nuclei, Kind.NUCLEI, scale),
+        "truth": Volume(truth, Kind.LABELS, scale),
     }
+
+
+@pytest.fixture(scope="module")
+def runner() -> Runner:
+    """One for all, so that what several workflows begin with is computed once."""
+    return Runner(MemoryCache(10**8))
+
+
+def segmented(workflow: Workflow, volumes: dict[str, Volume], runner: Runner) -> Volume:
+    return runner.run(workflow, {source: volumes[source] for source in workflow.sources})[workflow.outputs[0]]
 
 
 def test_the_default_workflows_exist():
@@ -52,20 +60,26 @@ def test_the_default_workflows_exist():
 
 
 @pytest.mark.parametrize("name", FOR_MEMBRANES)
-def test_a_ready_made_workflow_makes_cells(name, files, tmp_path, capsys):
+def test_a_ready_made_workflow_makes_cells(name, volumes, runner):
     workflow = find_workflow(name)
     assert workflow.name == name
     assert workflow.title
     assert len(workflow.description) > 40
     assert all(source.help for source in workflow.sources.values())
-    main_source, *others = workflow.sources
-    words = ["segment", str(files[main_source]), "--workflow", name, "--output", str(tmp_path / "cells.tif")]
-    for other in others:
-        words += ["--source", f"{other}={files[other]}"]
-    assert main([*words, "--quiet"]) == 0, capsys.readouterr().err
-    cells = read_volume(tmp_path / "cells.tif", kind=Kind.LABELS)
-    truth = read_volume(files["truth"], kind=Kind.LABELS)
-    assert cells.voxel_size_um == pytest.approx((0.235, 0.15, 0.15))
-    scores = evaluate_labels(cells.data, truth.data)
+    cells = segmented(workflow, volumes, runner)
+    assert cells.kind is Kind.LABELS
+    assert cells.voxel_size_um == volumes["truth"].voxel_size_um
+    scores = evaluate_labels(cells.data, volumes["truth"].data)
     # A crop this small has few whole cells; one cell everywhere, or noise, would score above 0.6.
     assert scores.adapted_rand_error < 0.4
+
+
+def test_segment_runs_the_default_workflow_and_writes_what_it_made(volumes, runner, tmp_path, capsys):
+    image = write_volume(tmp_path / "image.tif", volumes["image"])
+    assert main(["segment", str(image), "--output", str(tmp_path / "cells.tif"), "--quiet"]) == 0
+    assert "cells" in capsys.readouterr().out
+    cells = read_volume(tmp_path / "cells.tif", kind=Kind.LABELS)
+    workflow = find_workflow(DEFAULT_WORKFLOW)
+    np.testing.assert_array_equal(cells.data, segmented(workflow, volumes, runner).data)
+    assert cells.voxel_size_um == pytest.approx((0.235, 0.15, 0.15))
+    assert find_workflow(tmp_path / "cells.tif") == workflow
