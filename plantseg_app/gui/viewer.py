@@ -37,7 +37,7 @@ class Viewer:
         self._widget.setAcceptDrops(False)
 
     @property
-    def widget(self) -> QWidget:
+    def widget(self) -> QtViewer:
         """The canvas with its sliders."""
         if self._widget is None:
             raise RuntimeError("The viewer has been closed.")
@@ -46,12 +46,14 @@ class Viewer:
     @property
     def layer_list(self) -> QWidget:
         """The list of layers, to be docked."""
-        return self.widget.layers  # type: ignore[attr-defined,no-any-return]
+        widget: QWidget = self.widget.layers
+        return widget
 
     @property
     def layer_controls(self) -> QWidget:
         """The controls of the chosen layer, to be docked."""
-        return self.widget.controls  # type: ignore[attr-defined,no-any-return]
+        widget: QWidget = self.widget.controls
+        return widget
 
     def show(self, volume: Volume, name: str) -> None:
         """Show `volume` as the layer `name`, in place of an older one of that name."""
