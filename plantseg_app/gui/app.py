@@ -11,6 +11,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+# Before PySide6: its import hook looks into modules while they are imported, which breaks pydantic's lazy parts.
+import pydantic.main  # noqa: F401
+
 from plantseg_app.errors import ResourceError
 
 

@@ -63,7 +63,7 @@ class MainWindow(QMainWindow):
         self.open_button = self._button("&Open image…", "Open a stack (Ctrl+O); or drop one on the window.")
         self.open_button.setShortcut(QKeySequence.StandardKey.Open)
         self.sample_button = self._button("Open the &sample", "Open the confocal stack that comes with the program.")
-        self.image_label = QLabel()
+        self.image_label = QLabel("Drop a TIFF or HDF5 stack anywhere on this window.")
         self.image_label.setWordWrap(True)
         self.workflow_box = QComboBox()
         self.workflow_box.setAccessibleName("Workflow")
@@ -82,7 +82,7 @@ class MainWindow(QMainWindow):
         self.progress = QProgressBar()
         self.progress.setAccessibleName("Progress")
         self.progress.setToolTip("How far the running step is.")
-        self.status_label = QLabel()
+        self.status_label = QLabel("Nothing segmented yet.")
         self.status_label.setWordWrap(True)
         self.save_button = self._button("&Save cells…", "Write the labels with voxel size and workflow (Ctrl+S).")
         self.save_button.setShortcut(QKeySequence.StandardKey.Save)
@@ -236,9 +236,6 @@ class MainWindow(QMainWindow):
         self.run_button.setEnabled(not busy and self.image is not None)
         self.save_button.setEnabled(not busy and self.cells is not None)
         self.cancel_button.setEnabled(busy)
-        if self.image is None and not busy:
-            self.image_label.setText("Drop a TIFF or HDF5 stack anywhere on this window.")
-            self.status_label.setText("Nothing segmented yet.")
 
     # ------------------------------------------------------------------------------------------------ Qt events
 

@@ -71,6 +71,8 @@ class QtRunner(QObject):
         self._runner = Runner(MemoryCache(available_memory() // 4))
         self._runner.events.progress.connect(self._forward_progress)
         self._runner.events.message.connect(self.told.emit)
+        self._runner.events.node_started.connect(self._cancel_late)
+        self._cancel_requested = False
         self._thread: threading.Thread | None = None
         self._ended.connect(self._finish)
 
@@ -83,6 +85,7 @@ class QtRunner(QObject):
         """Begin `job`; one must not be running."""
         if self._thread is not None:
             raise RuntimeError("A job is running; ask is_busy first.")
+        self._cancel_requested = False
         self.progressed.emit(job.title, 0, 0)
         self._thread = threading.Thread(target=self._run, args=(job,), name=job.title)
         self._thread.start()
@@ -93,7 +96,13 @@ class QtRunner(QObject):
 
     def cancel(self) -> None:
         """Ask the running workflow to stop at its next step or tile; reading and saving are left to end."""
+        self._cancel_requested = True
         self._runner.cancel()
+
+    def _cancel_late(self) -> None:
+        """Cancel a run that was only about to begin when the person asked to stop."""
+        if self._cancel_requested:
+            self._runner.cancel()
 
     def _run(self, job: Job) -> None:
         results: Mapping[str, Any] | None = None

@@ -68,7 +68,7 @@ class Viewer:
             self.model.add_image(volume.data, channel_axis=0, **{**common, "name": None})
         else:
             self.model.add_image(volume.data, colormap=COLORMAPS.get(volume.kind, "gray"), **common)
-        self.model.scale_bar.visible = True
+        self.model.canvas.overlays.scale_bar.visible = True
         self.model.dims.axis_labels = ("z", "y", "x")
         if volume.shape_vox[0] > 1 and len(self.model.layers) == 1:
             self.model.dims.set_current_step(0, volume.shape_vox[0] // 2)
