@@ -17,5 +17,5 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     if HAS_SCREEN:
         return
     for item in items:
-        if "gui" in item.keywords:
+        if item.get_closest_marker("gui"):
             item.add_marker(pytest.mark.skip(reason="there is no screen with OpenGL; start under xvfb-run"))
