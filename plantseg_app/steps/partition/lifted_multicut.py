@@ -8,15 +8,16 @@ from typing import Any, ClassVar
 from numpy.typing import NDArray
 
 from plantseg_app.algorithms import lifted
-from plantseg_app.algorithms.chain import finish, prepare
+from plantseg_app.algorithms.chain import Oversegmentation
 from plantseg_app.algorithms.probability import as_probability
 from plantseg_app.core.context import Context
-from plantseg_app.core.fields import DEFAULT_BETA, DEFAULT_MIN_SIZE, Beta, Fraction, Seconds, VoxelCount
-from plantseg_app.core.step import Cost, Field, Port, SameAs, Step
+from plantseg_app.core.fields import Fraction, Seconds, VoxelCount
+from plantseg_app.core.step import Cost, Field, Port
 from plantseg_app.core.volume import Kind, Shape3, Volume
+from plantseg_app.steps.partition.superpixel_partition import BOUNDARY, SUPERPIXELS, SuperpixelPartition
 
 
-class LiftedMulticut(Step):
+class LiftedMulticut(SuperpixelPartition):
     """Join superpixels into cells with the help of nuclei: one nucleus, one cell.
 
     Superpixels in the same nucleus are drawn together and those in different nuclei apart, however weak the boundary
@@ -26,18 +27,12 @@ class LiftedMulticut(Step):
     id: ClassVar[str] = "lifted-multicut"
     title: ClassVar[str] = "Lifted multicut (with nuclei)"
     reads: ClassVar[dict[str, Port]] = {
-        "boundary": Port((Kind.BOUNDARY,), "The boundary map, 0 inside cells and 1 on boundaries."),
+        "boundary": BOUNDARY,
         "nuclei": Port(
             (Kind.NUCLEI, Kind.FOREGROUND, Kind.LABELS), "Nuclei: a probability map, or labels with 0 for none."
         ),
-        "superpixels": Port((Kind.LABELS,), "Superpixels to join; label 0 stays background.", optional=True),
+        "superpixels": SUPERPIXELS,
     }
-    makes: ClassVar[Kind | SameAs] = Kind.LABELS
-
-    beta: Beta = Field(
-        DEFAULT_BETA,
-        description="Under-segmentation (0) against over-segmentation (1): a larger value gives more, smaller cells.",
-    )
     nuclei_threshold: Fraction = Field(
         0.5,
         description="Where the nuclei map is above this is nucleus; not used for nuclei labels.",
@@ -64,17 +59,9 @@ class LiftedMulticut(Step):
         description="The best cut found so far is taken after this time; empty for no limit.",
         json_schema_extra={"advanced": True},
     )
-    min_size: VoxelCount = Field(
-        DEFAULT_MIN_SIZE,
-        description="Cells with fewer voxels join the neighbour behind their weakest boundary.",
-    )
 
-    def run(self, inputs: Mapping[str, Volume], context: Context) -> Volume:
-        """Partition the superpixels."""
-        boundary = inputs["boundary"]
-        values = as_probability(boundary.data, "boundary map")
-        given = inputs["superpixels"].data if "superpixels" in inputs else None
-        over = prepare(values, given, tuple(boundary.spacing), context.n_threads, context.check)
+    def join(self, over: Oversegmentation, inputs: Mapping[str, Volume], context: Context) -> NDArray[Any]:
+        """Return the cell of each superpixel."""
         nuclei = self._nuclei_labels(inputs["nuclei"])
         owners = lifted.nuclei_of_superpixels(over.labels, nuclei, over.graph.n_nodes, self.overlap_threshold)
         context.check()
@@ -84,8 +71,7 @@ class LiftedMulticut(Step):
                 "No two superpixels lie in nuclei, so the nuclei had no say and this is a plain multicut; "
                 "lower nuclei_threshold or overlap_threshold."
             )
-        cells = lifted.lifted_multicut(over.graph, edges, self.beta, self.time_limit_s, context.check)
-        return boundary.replace(data=finish(over, cells, self.min_size, context.n_threads), kind=Kind.LABELS)
+        return lifted.lifted_multicut(over.graph, edges, self.beta, self.time_limit_s, context.check)
 
     def _nuclei_labels(self, nuclei: Volume) -> NDArray[Any]:
         if nuclei.kind.is_labels:

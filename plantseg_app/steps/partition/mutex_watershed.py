@@ -10,13 +10,14 @@ from numpy.typing import NDArray
 from pydantic import BeforeValidator
 
 from plantseg_app.algorithms import mutex
-from plantseg_app.algorithms.chain import Oversegmentation, finish, prepare
+from plantseg_app.algorithms.chain import Oversegmentation, prepare
 from plantseg_app.algorithms.partition import Linkage, gasp
 from plantseg_app.algorithms.probability import as_probability
 from plantseg_app.core.context import Context
-from plantseg_app.core.fields import DEFAULT_BETA, DEFAULT_MIN_SIZE, Beta, PerAxis, VoxelCount
-from plantseg_app.core.step import Cost, Field, Port, SameAs, Step
+from plantseg_app.core.fields import PerAxis
+from plantseg_app.core.step import Cost, Field, Port
 from plantseg_app.core.volume import Kind, Shape3, Volume
+from plantseg_app.steps.partition.superpixel_partition import BOUNDARY, SUPERPIXELS, SuperpixelPartition
 
 
 def _split_offsets(value: object) -> object:
@@ -29,7 +30,7 @@ def _split_offsets(value: object) -> object:
 Offsets = Annotated[tuple[tuple[int, int, int], ...], BeforeValidator(_split_offsets)]
 
 
-class MutexWatershed(Step):
+class MutexWatershed(SuperpixelPartition):
     """Find cells without seeds or superpixels: neighbours attract, voxels with a wall between them repel.
 
     Works on a network's long-range affinities, or derives repulsion from the boundary map alone. With superpixels it
@@ -39,18 +40,12 @@ class MutexWatershed(Step):
     id: ClassVar[str] = "mutex-watershed"
     title: ClassVar[str] = "Mutex watershed"
     reads: ClassVar[dict[str, Port]] = {
-        "boundary": Port((Kind.BOUNDARY,), "The boundary map, 0 inside cells and 1 on boundaries."),
-        "superpixels": Port((Kind.LABELS,), "Superpixels to join; label 0 stays background.", optional=True),
+        "boundary": BOUNDARY,
+        "superpixels": SUPERPIXELS,
         "affinities": Port(
             (Kind.AFFINITIES,), "A network's affinities, 1 where two voxels belong together.", optional=True
         ),
     }
-    makes: ClassVar[Kind | SameAs] = Kind.LABELS
-
-    beta: Beta = Field(
-        DEFAULT_BETA,
-        description="Under-segmentation (0) against over-segmentation (1): a larger value gives more, smaller cells.",
-    )
     reach: int = Field(
         15,
         ge=2,
@@ -69,38 +64,42 @@ class MutexWatershed(Step):
         description="The Z,Y,X step of each affinity channel, nearest neighbours first, separated by semicolons.",
         json_schema_extra={"unit": "voxel", "advanced": True},
     )
-    min_size: VoxelCount = Field(
-        DEFAULT_MIN_SIZE,
-        description="Cells with fewer voxels join the neighbour behind their weakest boundary.",
-    )
 
     def run(self, inputs: Mapping[str, Volume], context: Context) -> Volume:
-        """Partition the voxels or the superpixels."""
+        """Partition the superpixels where there are any, else the voxels."""
+        if "superpixels" in inputs:
+            return super().run(inputs, context)
         boundary = inputs["boundary"]
         values = as_probability(boundary.data, "boundary map")
-        affinities = None
-        if "affinities" in inputs:
-            affinities = as_probability(inputs["affinities"].data, "affinities")
-            offsets = mutex.check_offsets(self.offsets, len(affinities))
-        if "superpixels" in inputs:
-            over = prepare(values, inputs["superpixels"].data, None, context.n_threads, context.check)
-            if affinities is None:
-                cells = gasp(over.graph, self.beta, Linkage.ABS_MAX)
-            else:
-                cells = mutex.mutex_watershed_on_graph(over.labels, over.graph, affinities, offsets, self.beta)
-        else:
-            if affinities is not None and len(offsets) > len(mutex.NEIGHBOURS):
-                labels = mutex.mutex_watershed_on_affinities(affinities, offsets, self.beta, self.stride)
-            else:
-                spacing = tuple(boundary.spacing)
-                labels = mutex.mutex_watershed(values, self.beta, self.reach, self.stride, spacing, context.check)
-            context.check()
-            over = prepare(values, labels, None, context.n_threads, context.check)
-            cells = np.arange(over.graph.n_nodes, dtype=np.uint32)
-        return self._result(boundary, over, cells, context)
+        labels = self._join_voxels(values, inputs, context)
+        context.check()
+        over = prepare(values, labels, None, context.n_threads, context.check)
+        return self.paint(boundary, over, np.arange(over.graph.n_nodes, dtype=np.uint32), context)
 
-    def _result(self, boundary: Volume, over: Oversegmentation, cells: NDArray[Any], context: Context) -> Volume:
-        return boundary.replace(data=finish(over, cells, self.min_size, context.n_threads), kind=Kind.LABELS)
+    def join(self, over: Oversegmentation, inputs: Mapping[str, Volume], context: Context) -> NDArray[Any]:
+        """Return the cell of each superpixel."""
+        affinities = self._affinities(inputs)
+        if affinities is None:
+            return gasp(over.graph, self.beta, Linkage.ABS_MAX)
+        return mutex.mutex_watershed_on_graph(over.labels, over.graph, affinities, self._offsets(affinities), self.beta)
+
+    def _join_voxels(self, values: NDArray[np.float32], inputs: Mapping[str, Volume], context: Context) -> NDArray[Any]:
+        affinities = self._affinities(inputs)
+        if affinities is not None and len(affinities) > len(mutex.NEIGHBOURS):
+            return mutex.mutex_watershed_on_affinities(affinities, self._offsets(affinities), self.beta, self.stride)
+        spacing = tuple(inputs["boundary"].spacing)
+        return mutex.mutex_watershed(values, self.beta, self.reach, self.stride, spacing, context.check)
+
+    def _affinities(self, inputs: Mapping[str, Volume]) -> NDArray[np.float32] | None:
+        """Return the affinities, checked against the offsets, if there are any."""
+        if "affinities" not in inputs:
+            return None
+        affinities = as_probability(inputs["affinities"].data, "affinities")
+        self._offsets(affinities)
+        return affinities
+
+    def _offsets(self, affinities: NDArray[np.float32]) -> Any:
+        return mutex.check_offsets(self.offsets, len(affinities))
 
     def estimate(self, shape_vox: Shape3) -> Cost:
         """Count on sorting one attraction for each face and the strided repulsions; superpixels need far less."""
