@@ -1,8 +1,9 @@
-"""``plantseg-app models list|show``: the trained networks that are at hand."""
+"""``plantseg-app models list|show|add|remove``: the trained networks that are at hand."""
 
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from plantseg_app.cli.parser import Parser, add_command, add_talking_options
@@ -15,13 +16,20 @@ if TYPE_CHECKING:
 
 def add_to(commands: argparse._SubParsersAction[Parser]) -> None:
     """Add the command and its own commands."""
-    parser = add_command(commands, "models", "list the trained networks, or show one", run_list)
-    actions = parser.add_subparsers(title="what to do", metavar="list|show", required=True)
+    parser = add_command(commands, "models", "list, show, add or remove trained networks", run_list)
+    actions = parser.add_subparsers(title="what to do", metavar="list|show|add|remove", required=True)
     listing = add_command(actions, "list", "list all models", run_list)
     add_talking_options(listing)
     showing = add_command(actions, "show", "show what a model is and how far it can be trusted", run_show)
     showing.add_argument("id", metavar="ID", help="the model")
     add_talking_options(showing)
+    adding = add_command(actions, "add", "copy a model folder, such as a training leaves, into your models", run_add)
+    adding.add_argument("folder", metavar="FOLDER", type=Path, help="holds card.yaml and the weights")
+    adding.add_argument("--id", dest="new_id", metavar="ID", help="call it this (default: the id in its card)")
+    add_talking_options(adding)
+    removing = add_command(actions, "remove", "delete one of your own models", run_remove)
+    removing.add_argument("id", metavar="ID", help="the model")
+    add_talking_options(removing)
 
 
 def run_list(arguments: argparse.Namespace) -> int:
@@ -51,6 +59,28 @@ def run_show(arguments: argparse.Namespace) -> int:
     terminal.print_json(plain_model(model))
     for line in [*card_lines(model.card), f"{'folder':<16}{model.folder}"]:
         terminal.say(line)
+    return 0
+
+
+def run_add(arguments: argparse.Namespace) -> int:
+    """Copy a model into the user's own."""
+    from plantseg_app.zoo.library import add_model
+
+    terminal = Terminal.of(arguments)
+    model = add_model(arguments.folder, arguments.new_id)
+    terminal.print_json(plain_model(model))
+    terminal.say(f"{model.card.id}: added, in {model.folder}")
+    return 0
+
+
+def run_remove(arguments: argparse.Namespace) -> int:
+    """Delete one of the user's own models."""
+    from plantseg_app.zoo.library import remove_model
+
+    terminal = Terminal.of(arguments)
+    folder = remove_model(arguments.id)
+    terminal.print_json({"id": arguments.id, "removed": str(folder)})
+    terminal.say(f"{arguments.id}: removed, was in {folder}")
     return 0
 
 

@@ -1,0 +1,124 @@
+"""Adding and removing models: checked whole, nothing half, nothing of the program's own deleted."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from plantseg_app import paths
+from plantseg_app.cli.main import main
+from plantseg_app.errors import InputError, RequestError
+from plantseg_app.networks.boundary.family import BoundaryFamily
+from plantseg_app.networks.weights import save_weights
+from plantseg_app.zoo.card import ModelCard
+from plantseg_app.zoo.catalogue import list_models
+from plantseg_app.zoo.library import add_model, remove_model
+from plantseg_app.zoo.load import load_network
+
+FAMILY = BoundaryFamily(feature_maps=(2, 4))
+
+
+@pytest.fixture
+def trained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder as a training leaves it, on a machine without models."""
+    import hashlib
+
+    monkeypatch.setattr(paths, "bundled_models_dir", lambda: tmp_path / "bundled")
+    monkeypatch.setattr(paths, "user_models_dir", lambda: tmp_path / "user")
+    folder = tmp_path / "trained"
+    (folder / "run").mkdir(parents=True)
+    (folder / "run" / "last.pt").write_bytes(b"a checkpoint")
+    (folder / "history.csv").write_text("step,loss", encoding="utf-8")
+    torch.manual_seed(0)
+    save_weights(FAMILY.build(), folder / "weights.safetensors")
+    stored = (folder / "weights.safetensors").read_bytes()
+    card = ModelCard(
+        id="mine",
+        title="Mine",
+        description="For tests.",
+        family=FAMILY.to_plain(),
+        dimensionality="3D",
+        inputs=[{"name": "membrane"}],
+        outputs=[{"name": "boundary", "kind": "boundary"}],
+        normalisation={"method": "percentile"},
+        weights={
+            "file": "weights.safetensors",
+            "sha256": hashlib.sha256(stored).hexdigest(),
+            "size_bytes": len(stored),
+        },
+        licence="MIT",
+        authors=["Nobody"],
+    )
+    (folder / "card.yaml").write_text(card.to_yaml(), encoding="utf-8")
+    return folder
+
+
+def test_added_models_are_found_and_load_without_their_checkpoints(trained: Path) -> None:
+    model = add_model(trained)
+    assert [found.card.id for found in list_models()] == ["mine"]
+    assert sorted(path.name for path in model.folder.iterdir()) == ["card.yaml", "history.csv", "weights.safetensors"]
+    load_network(model)
+
+
+def test_a_taken_id_is_refused_and_another_one_accepted(trained: Path) -> None:
+    add_model(trained)
+    with pytest.raises(RequestError, match="--id"):
+        add_model(trained)
+    assert add_model(trained, "other").card.id == "other"
+    assert [found.card.id for found in list_models()] == ["mine", "other"]
+
+
+def test_an_id_that_is_no_name_is_refused(trained: Path) -> None:
+    for name in ("../escape", "a/b", ""):
+        with pytest.raises(InputError):
+            add_model(trained, name)
+    assert list_models() == []
+
+
+def test_damaged_weights_leave_nothing_behind(trained: Path) -> None:
+    weights = trained / "weights.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-1] + b"x")
+    with pytest.raises(InputError, match="checksum"):
+        add_model(trained)
+    assert list_models() == []
+    assert list(paths.user_models_dir().parent.glob("user/*")) == []
+
+
+def test_a_folder_without_a_card_is_no_model(tmp_path: Path) -> None:
+    with pytest.raises(RequestError, match=r"card\.yaml"):
+        add_model(tmp_path)
+
+
+def test_removing_deletes_the_users_models_alone(trained: Path) -> None:
+    folder = add_model(trained).folder
+    assert remove_model("mine") == folder
+    assert not folder.exists()
+    assert list(paths.user_models_dir().iterdir()) == []
+    with pytest.raises(RequestError):
+        remove_model("mine")
+    bundled = paths.bundled_models_dir() / "mine"
+    bundled.parent.mkdir()
+    trained.rename(bundled)
+    with pytest.raises(RequestError, match="not among your own"):
+        remove_model("mine")
+    with pytest.raises(RequestError):
+        remove_model(str(bundled))
+    assert (bundled / "card.yaml").is_file()
+
+
+def test_a_damaged_model_can_be_removed(trained: Path) -> None:
+    folder = add_model(trained).folder
+    (folder / "card.yaml").write_text("nonsense", encoding="utf-8")
+    remove_model("mine")
+    assert not folder.exists()
+
+
+def test_the_command_line_adds_and_removes(trained: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["models", "add", str(trained), "--id", "other", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["id"] == "other"
+    assert main(["models", "remove", "other"]) == 0
+    assert main(["models", "remove", "other"]) == 2
+    assert "other" in capsys.readouterr().err
