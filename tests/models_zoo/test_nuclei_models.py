@@ -6,7 +6,7 @@ import numpy as np
 from scipy import ndimage
 
 from plantseg_app.cli.main import main
-from plantseg_app.core.volume import Kind, Volume
+from plantseg_app.core.volume import Kind, Volume, VoxelSize
 from plantseg_app.evaluate import average_precision, count_contingency
 from plantseg_app.io import read_volume, write_volume
 
@@ -26,6 +26,12 @@ def test_nuclei_2d_finds_discs(tmp_path):
     centres = [(0, y, x) for y in range(20, 128, 44) for x in range(20, 128, 44)] + [(0, 42, 64)]
     image, truth = drawn_nuclei((1, 128, 128), centres, (1, 11, 11))
     assert segment_and_score("nuclei-2d", image, truth, tmp_path) >= 0.7
+
+
+def test_nuclei_3d_finds_balls(tmp_path):
+    centres = [(z, y, x) for z in (10, 30) for y in (14, 48) for x in (14, 48)]
+    image, truth = drawn_nuclei((40, 64, 64), centres, (7, 10, 10))
+    assert segment_and_score("nuclei-3d", image, truth, tmp_path, VoxelSize(0.284, 0.2, 0.2)) >= 0.7
 
 
 def segment_and_score(model, image, truth, folder, voxel_size=None):
