@@ -13,9 +13,7 @@ known labels of a simulated tissue, or of a real stack, by the adapted Rand erro
 from __future__ import annotations
 
 import argparse
-import importlib.util
 import itertools
-import sys
 import time
 from pathlib import Path
 
@@ -24,6 +22,7 @@ import torch
 
 import plantseg_app.steps  # noqa: F401 - fills the registry
 from plantseg_app.algorithms.normalise import percentile_normalise
+from plantseg_app.algorithms.simulate.recipe import random_stack
 from plantseg_app.core.context import QuietContext
 from plantseg_app.core.step import make_step
 from plantseg_app.core.volume import Kind, Volume, VoxelSize
@@ -34,15 +33,10 @@ from plantseg_app.zoo.catalogue import find_model
 from plantseg_app.zoo.load import load_network
 
 USUAL_TILE = (64, 160, 160)
-SIMULATOR = Path(__file__).resolve().parents[1] / "models_zoo" / "membranes-3d" / "simulate.py"
 
 
 def simulated_stack(shape, seed):
-    specification = importlib.util.spec_from_file_location("simulate", SIMULATOR)
-    simulator = importlib.util.module_from_spec(specification)
-    sys.modules["simulate"] = simulator
-    specification.loader.exec_module(simulator)
-    sample = simulator.simulate(np.random.default_rng(seed), None, shape)
+    sample = random_stack(np.random.default_rng(seed), None, shape)
     return sample.raw, sample.labels, VoxelSize(1.0, 1.0, 1.0)
 
 

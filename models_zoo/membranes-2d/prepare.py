@@ -15,16 +15,15 @@ cells.h5 is sample_cells.h5 of pytorch-3dunet. FOLDER is mdck_zo1_epithelium: `i
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 
 import h5py
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
+from scipy.spatial import cKDTree
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "membranes-3d"))
-import simulate as tissue
+from plantseg_app.algorithms.simulate import recipe as tissue
 
 VALIDATION_IMAGE = "Myo1c_KO_Zo_1_9"
 # Beyond this distance from the other one (in voxels), a drawn border or a flooded line is not believed.
@@ -73,16 +72,16 @@ def lobed_cells(rng: np.random.Generator, size: int) -> tissue.Labels:
     points = np.stack([axis.ravel() / s for axis, s in zip(bent, spacing, strict=True)], 1)
     for _ in range(int(rng.integers(0, 4))):
         probe = rng.uniform(-0.5, 0.5, (10 * count, 2)) * (size + 2 * spacing)
-        owner = tissue.cKDTree(seeds / spacing).query(probe / spacing)[1]
+        owner = cKDTree(seeds / spacing).query(probe / spacing)[1]
         total = np.bincount(owner, minlength=count)
         for i in range(2):
             mean = np.bincount(owner, probe[:, i], minlength=count) / np.maximum(total, 1)
             seeds[:, i] = np.where(total > 0, mean, seeds[:, i])
     # A third coordinate of the seeds makes some cells larger and some smaller.
     weight = np.abs(rng.normal(0, rng.uniform(0, 0.5), (count, 1)))
-    tree = tissue.cKDTree(np.hstack([seeds / spacing, weight]))
+    tree = cKDTree(np.hstack([seeds / spacing, weight]))
     owner = tree.query(np.hstack([points, np.zeros((len(points), 1))]))[1].reshape(shape) + 1
-    covered = tissue.organ(rng, coordinates, shape) if rng.random() < 0.3 else np.ones(shape, bool)
+    covered = tissue.organ(rng, coordinates) if rng.random() < 0.3 else np.ones(shape, bool)
     return tissue.without_crumbs(np.where(covered, owner, 0).astype(np.int32))
 
 
