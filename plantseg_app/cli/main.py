@@ -30,6 +30,7 @@ COMMANDS = {
     "evaluate": "evaluate",
     "train": "train",
     "self-train": "self_train",
+    "simulate": "simulate",
     "models": "models",
     "steps": "steps",
     "step": "step",

@@ -12,7 +12,7 @@ import argparse
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from plantseg_app.errors import RequestError
 
@@ -23,7 +23,22 @@ AddCommand = Callable[["argparse._SubParsersAction[Parser]"], None]
 
 
 class Parser(argparse.ArgumentParser):
-    """An argument parser that raises `RequestError` instead of ending the program."""
+    """An argument parser that raises `RequestError` instead of ending the program.
+
+    Attributes
+    ----------
+    fill
+        Adds the options whose making would slow down every other command; called when this parser is used.
+    """
+
+    fill: Callable[[Parser], None] | None = None
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """Parse, once the parser has all its options."""
+        fill, self.fill = self.fill, None
+        if fill is not None:
+            fill(self)
+        return super().parse_known_args(args, namespace)
 
     def error(self, message: str) -> NoReturn:
         """Say what is wrong with the request and where help is."""

@@ -83,11 +83,11 @@ def build_parser(step: StepDescription) -> Parser:
     add_talking_options(parser)
     taken = set(parser._option_string_actions)
     for field in step.fields:
-        _add_field(settings, field, taken)
+        add_field(settings, field, taken)
     return parser
 
 
-def _add_field(group: argparse._ArgumentGroup, field: FieldDescription, taken: set[str]) -> None:
+def add_field(group: argparse._ArgumentGroup, field: FieldDescription, taken: set[str]) -> None:
     """Add the option of a field; one that is named like a common option is called ``--set-NAME``."""
     names = [name for name in dict.fromkeys((option_name(field.name), f"--{field.name}")) if name not in taken]
     names = names or [f"--set-{field.name.replace('_', '-')}"]
@@ -134,6 +134,16 @@ def parse_value(field: FieldDescription, text: str) -> Any:
         raise RequestError(f'{option_name(field.name)}: "{text}" is not readable.') from error
 
 
+def given_settings(step: StepDescription, given: argparse.Namespace) -> dict[str, Any]:
+    """Return the settings of a step that were given on the command line."""
+    values = vars(given)
+    return {
+        field.name: parse_value(field, values[_FIELD + field.name])
+        for field in step.fields
+        if _FIELD + field.name in values
+    }
+
+
 def _run_step(step_class: type[Step], described: StepDescription, given: argparse.Namespace) -> int:
     from plantseg_app.io import write_volume
     from plantseg_app.run.runner import Runner
@@ -141,12 +151,7 @@ def _run_step(step_class: type[Step], described: StepDescription, given: argpars
 
     terminal = Terminal.of(given)
     values = vars(given)
-    settings = {
-        field.name: parse_value(field, values[_FIELD + field.name])
-        for field in described.fields
-        if _FIELD + field.name in values
-    }
-    step = step_class.from_settings(settings)
+    step = step_class.from_settings(given_settings(described, given))
     files = {port: values[_PORT + port] for port in step_class.reads if values[_PORT + port] is not None}
     for port, needed in step_class.reads.items():
         if port not in files and not needed.optional:
