@@ -33,13 +33,13 @@ def colours(labels: NDArray[np.unsignedinteger]) -> NDArray[np.uint8]:
 
 
 def panels(raw: NDArray[np.generic], found: NDArray[np.uint32], truth: NDArray[np.unsignedinteger]) -> Image.Image:
-    """Return image, result and reference of the middle slice side by side, each at most 256 high."""
+    """Return image, result and reference of the middle slice side by side, each at most 256 pixels."""
     z = len(raw) // 2
     low, high = np.percentile(raw[z], (0.5, 99.7))
     grey = (255 * np.clip((raw[z] - low) / max(high - low, 1e-6), 0, 1)).astype(np.uint8)
     whole = Image.fromarray(np.hstack([np.repeat(grey[..., None], 3, -1), colours(found[z]), colours(truth[z])]))
-    scale = 256 / whole.height
-    return whole.resize((round(whole.width * scale), 256), Image.Resampling.NEAREST)
+    scale = 256 / max(grey.shape)
+    return whole.resize((round(whole.width * scale), round(whole.height * scale)), Image.Resampling.NEAREST)
 
 
 def main() -> None:
@@ -67,9 +67,11 @@ def main() -> None:
     print(f"{len(rows)} images: AP at 0.5 to 0.9:", " ".join(f"{value:.3f}" for value in mean[:-1]))
     print(f"mean AP {mean[:-1].mean():.3f}, adapted Rand error {mean[-1]:.3f}")
     if arguments.picture:
-        sheet = Image.new("RGB", (max(p.width for p in drawn), 260 * len(drawn) - 4), "white")
-        for i, panel in enumerate(drawn):
-            sheet.paste(panel, (0, 260 * i))
+        sheet = Image.new("RGB", (max(p.width for p in drawn), sum(p.height + 4 for p in drawn) - 4), "white")
+        top = 0
+        for panel in drawn:
+            sheet.paste(panel, (0, top))
+            top += panel.height + 4
         sheet.save(arguments.picture, optimize=True)
 
 
