@@ -5,8 +5,10 @@ r"""Make the images that `membranes-2d` learns from: simulated sections and proj
     python ../membranes-3d/simulate.py --labels cells.h5 --output renderings --count 737 --seed 3 --dense-share 0.5
     python ../membranes-3d/simulate.py --labels cells.h5 --output held-out --count 24 --seed 9001 \
         --split validation
-    python prepare.py prepared --renderings renderings --held-out held-out --epithelium FOLDER
+    python prepare.py prepared --renderings renderings --held-out held-out --epithelium FOLDER --sheets 400
     plantseg-app train train.yaml
+    python prepare.py prepared --granular 900 --labels cells.h5
+    plantseg-app train train-granular.yaml
 
 cells.h5 is sample_cells.h5 of pytorch-3dunet. FOLDER is mdck_zo1_epithelium: `images/NAME.tif` and, in
 `labels/NAME_border.tif`, a map of the cell borders with gaps.
@@ -15,6 +17,9 @@ cells.h5 is sample_cells.h5 of pytorch-3dunet. FOLDER is mdck_zo1_epithelium: `i
 from __future__ import annotations
 
 import argparse
+import functools
+import importlib.util
+import multiprocessing
 from pathlib import Path
 
 import h5py
@@ -102,6 +107,94 @@ def epithelium(rng: np.random.Generator, size: int) -> tuple[NDArray[np.uint8], 
     return tissue.digitised(rng, image.max(0)[crop][None], over_exposed=False)[0], labels[0][crop]
 
 
+def vesicle_places(rng: np.random.Generator, cell: NDArray[np.bool_], spacing: float) -> NDArray[np.floating]:
+    """Return (N, 2) places in one cell: strewn, or along curved rows from wall to wall."""
+    inside = np.argwhere(cell)
+    places = []
+    if rng.random() < 0.6:
+        number = rng.poisson(len(inside) * tissue.log_uniform(rng, 0.02, 0.35) / (2 * spacing) ** 2)
+        places.append(inside[rng.integers(0, len(inside), number)] + rng.uniform(-0.5, 0.5, (number, 2)))
+    for _ in range(int(rng.integers(0, 4))):
+        middle, angle, bend = inside[rng.integers(len(inside))], rng.uniform(0, 2 * np.pi), rng.normal(0, 0.03)
+        for sign in (-1, 1):
+            at, direction, row = middle.astype(float), angle, []
+            for _ in range(200):
+                step = spacing * rng.uniform(0.7, 1.6)
+                direction += bend * step + rng.normal(0, 0.1)
+                at = at + sign * step * np.array([np.sin(direction), np.cos(direction)])
+                y, x = np.rint(at).astype(int)
+                if not (0 <= y < cell.shape[0] and 0 <= x < cell.shape[1] and cell[y, x]):
+                    break
+                row.append(at + rng.normal(0, 0.2 * spacing, 2))
+            places.append(np.array(row).reshape(-1, 2))
+    return np.concatenate([*places, np.zeros((0, 2))])
+
+
+def vesicles(rng: np.random.Generator, labels: NDArray[np.int32]) -> NDArray[np.floating]:
+    """Return bright vesicles and granules, (Y, X), in some of the cells; the brightness of a usual wall is 1."""
+    image = np.zeros(labels.shape, np.float32)
+    share, usual = rng.uniform(0.5, 1.0), tissue.log_uniform(rng, 0.5, 3.5)
+    brightness, hollow = rng.uniform(0.4, 1.4), rng.random() < 0.3
+    for number, box in enumerate(ndimage.find_objects(labels), 1):
+        if box is None or rng.random() > share:
+            continue
+        size = min(usual * np.exp(rng.normal(0, 0.35)), 6.0)
+        for y, x in vesicle_places(rng, labels[box] == number, 1.6 * size + 0.8):
+            radius = min(max(size * np.exp(rng.normal(0, 0.3)), 0.5), 6.0)
+            reach = int(radius + 3)
+            cy, cx = y + box[0].start, x + box[1].start
+            y0, x0 = max(int(cy) - reach, 0), max(int(cx) - reach, 0)
+            patch = image[y0 : int(cy) + reach + 1, x0 : int(cx) + reach + 1]
+            gy, gx = np.ogrid[y0 : y0 + patch.shape[0], x0 : x0 + patch.shape[1]]
+            distance = np.hypot(gy - cy, gx - cx)
+            spot = np.clip(radius + 0.5 - distance, 0, 1)
+            if hollow and radius > 2:
+                spot = spot * np.clip(distance / radius, 0.2, 1)
+            np.maximum(patch, spot * brightness * rng.uniform(0.5, 1.0), out=patch)
+    return ndimage.gaussian_filter(image, rng.uniform(0.3, 1.0))
+
+
+def granular(rng: np.random.Generator, volume: tissue.Labels, size: int) -> tuple[NDArray[np.uint8], NDArray[np.int32]]:
+    """Return a section (Y, X) of cells full of vesicles, granules and speckle, and its cells."""
+    kind = rng.choice(["sheet", "real", "generated"], p=[0.35, 0.4, 0.25])
+    shape = (10, size + 16, size + 16)
+    if kind == "sheet":
+        labels = np.repeat(lobed_cells(rng, size + 16), 5, 0)
+    else:
+        labels = tissue.cells_from_volume(rng, volume, shape) if kind == "real" else tissue.synthetic_cells(rng, shape)
+    middle = len(labels) // 2
+    inside = tissue.cytoplasm_image(rng, labels, dense=bool(rng.random() < 0.15))
+    image = tissue.seen_through_microscope(rng, tissue.wall_image(rng, labels), inside, light_sheet=False)
+    spots = vesicles(rng, labels[middle])
+    if rng.random() < 0.4:
+        grain = rng.uniform(1, 4)
+        speckle = np.exp(rng.uniform(0.3, 1.0) * tissue.smooth_noise(rng, (1, *spots.shape), (1, grain, grain))[0])
+        spots = spots + rng.uniform(0.03, 0.25) * np.minimum(speckle, 4) * (labels[middle] > 0)
+    image = tissue.dimmed(rng, image + spots.astype(np.float32), labels > 0, light_sheet=False)
+    crop = (slice(8, -8), slice(8, -8))
+    raw = tissue.digitised(rng, image[middle - 1 : middle + 2, 8:-8, 8:-8], over_exposed=False)[1]
+    return raw, labels[middle][crop]
+
+
+def save_granular(number: int, output: Path, labels: Path) -> None:
+    """Write one section with vesicles; every fortieth validates, with cells that training never sees."""
+    part = "validation" if number % 40 == 39 else "train"
+    volume = cells_of_volume(labels, "validation" if part == "validation" else "training")
+    raw, cells = granular(np.random.default_rng([78, number]), volume, 144)
+    if (cells > 0).mean() > 0.15:
+        save(output / part / f"granular-{number:05d}.h5", raw, cells)
+
+
+@functools.cache
+def cells_of_volume(path: Path, split: str) -> tissue.Labels:
+    """Return the part of the real cells that belongs to the split, as `../membranes-3d/simulate.py` divides them."""
+    source = Path(__file__).parents[1] / "membranes-3d" / "simulate.py"
+    specification = importlib.util.spec_from_file_location("simulate", source)
+    module = importlib.util.module_from_spec(specification)
+    specification.loader.exec_module(module)
+    return module.read_labels(path, split)
+
+
 def cells_of_borders(border: NDArray[np.bool_]) -> NDArray[np.int32]:
     """Return cells (Y, X) from a map of borders with gaps; -1 where border map and cells contradict each other."""
     from skimage.measure import label
@@ -140,18 +233,28 @@ def main() -> None:
     """Fill the folder."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("output", type=Path, help="folder to fill")
-    parser.add_argument("--renderings", type=Path, required=True, help="stacks of simulate.py to train on")
-    parser.add_argument("--held-out", type=Path, required=True, help="stacks of simulate.py to validate on")
-    parser.add_argument("--epithelium", type=Path, required=True, help="folder mdck_zo1_epithelium")
-    parser.add_argument("--sheets", type=int, default=400, help="simulated projections")
+    parser.add_argument("--renderings", type=Path, help="stacks of simulate.py to train on")
+    parser.add_argument("--held-out", type=Path, help="stacks of simulate.py to validate on")
+    parser.add_argument("--epithelium", type=Path, help="folder mdck_zo1_epithelium")
+    parser.add_argument("--sheets", type=int, default=0, help="simulated projections")
+    parser.add_argument("--granular", type=int, default=0, help="simulated sections full of vesicles")
+    parser.add_argument("--labels", type=Path, help="cells.h5, for --granular")
     arguments = parser.parse_args()
-    print("sections", sections(arguments.renderings, arguments.output / "train", 2))
-    print("held-out sections", sections(arguments.held_out, arguments.output / "validation", 1))
-    real_epithelium(arguments.epithelium, arguments.output)
+    if arguments.granular and arguments.labels is None:
+        parser.error("--granular needs --labels: the file of real cells")
+    if arguments.renderings:
+        print("sections", sections(arguments.renderings, arguments.output / "train", 2))
+    if arguments.held_out:
+        print("held-out sections", sections(arguments.held_out, arguments.output / "validation", 1))
+    if arguments.epithelium:
+        real_epithelium(arguments.epithelium, arguments.output)
     for number in range(arguments.sheets):
         raw, labels = epithelium(np.random.default_rng([77, number]), 176)
         part = "validation" if number % 40 == 39 else "train"
         save(arguments.output / part / f"sheet-{number:05d}.h5", raw, labels)
+    one = functools.partial(save_granular, output=arguments.output, labels=arguments.labels)
+    with multiprocessing.Pool() as pool:
+        pool.map(one, range(arguments.granular), chunksize=8)
 
 
 if __name__ == "__main__":
