@@ -74,7 +74,7 @@ def add_reading_options(parser: argparse.ArgumentParser) -> None:
 
 
 def add_running_options(parser: argparse.ArgumentParser) -> None:
-    """Add the options that say where and how a workflow runs."""
+    """Add the options that say where networks run or learn, and on how many cores."""
     group = parser.add_argument_group("running")
     group.add_argument("--device", default="auto", metavar="auto|cpu|cuda:0", help="where networks run (auto)")
     group.add_argument("--threads", metavar="N", type=positive_number, help="threads to use (all cores)")

@@ -6,7 +6,7 @@ import argparse
 import threading
 from pathlib import Path
 
-from plantseg_app.cli.parser import Parser, add_command, add_talking_options, positive_number
+from plantseg_app.cli.parser import Parser, add_command, add_running_options, add_talking_options
 from plantseg_app.cli.terminal import PROGRAM, Terminal
 from plantseg_app.cli.train import following, interrupt_sets
 from plantseg_app.errors import RequestError
@@ -34,9 +34,7 @@ def add_to(commands: argparse._SubParsersAction[Parser]) -> None:
     parser = add_command(commands, "self-train", "improve a network on stacks without labels, round by round", run)
     parser.add_argument("config", nargs="?", type=Path, metavar="PLAN.yaml", help="the plan; see --example")
     parser.add_argument("--example", action="store_true", help="print a plan to start from, and stop")
-    group = parser.add_argument_group("running")
-    group.add_argument("--device", default="auto", metavar="auto|cpu|cuda:0", help="where to train (auto)")
-    group.add_argument("--threads", metavar="N", type=positive_number, help="threads to use (all cores)")
+    add_running_options(parser)
     add_talking_options(parser)
 
 

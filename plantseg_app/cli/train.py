@@ -14,7 +14,7 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
-from plantseg_app.cli.parser import Parser, add_command, add_talking_options, positive_number
+from plantseg_app.cli.parser import Parser, add_command, add_running_options, add_talking_options
 from plantseg_app.cli.terminal import PROGRAM, Terminal
 from plantseg_app.errors import RequestError
 
@@ -60,9 +60,7 @@ def add_to(commands: argparse._SubParsersAction[Parser]) -> None:
     parser.add_argument(
         "--set", action="append", default=[], metavar="PART.FIELD=VALUE", help="change a setting: optimiser.rate=0.001"
     )
-    group = parser.add_argument_group("running")
-    group.add_argument("--device", default="auto", metavar="auto|cpu|cuda:0", help="where to train (auto)")
-    group.add_argument("--threads", metavar="N", type=positive_number, help="threads to use (all cores)")
+    add_running_options(parser)
     add_talking_options(parser)
 
 

@@ -2,56 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
-
 import pytest
 import torch
 
-from plantseg_app import paths
 from plantseg_app.errors import InputError, RequestError
-from plantseg_app.networks.boundary.family import BoundaryFamily
-from plantseg_app.networks.weights import save_weights
-from plantseg_app.zoo.card import ModelCard
 from plantseg_app.zoo.catalogue import find_model, list_models, read_catalogue
 from plantseg_app.zoo.load import load_network
-
-FAMILY = BoundaryFamily(feature_maps=(2, 4))
-
-
-def install(folder, model_id="tiny", seed=0):
-    """Make a model with random weights in `folder` and return its network."""
-    folder.mkdir(parents=True)
-    torch.manual_seed(seed)
-    network = FAMILY.build()
-    save_weights(network, folder / "weights.safetensors")
-    stored = (folder / "weights.safetensors").read_bytes()
-    card = ModelCard(
-        id=model_id,
-        title="Tiny",
-        description="For tests.",
-        family=FAMILY.to_plain(),
-        dimensionality="3D",
-        inputs=[{"name": "membrane"}],
-        outputs=[{"name": "boundary", "kind": "boundary"}],
-        normalisation={"method": "percentile"},
-        weights={
-            "file": "weights.safetensors",
-            "sha256": hashlib.sha256(stored).hexdigest(),
-            "size_bytes": len(stored),
-        },
-        licence="MIT",
-        authors=["Nobody"],
-    )
-    (folder / "card.yaml").write_text(card.to_yaml(), encoding="utf-8")
-    return network
-
-
-@pytest.fixture
-def home(tmp_path, monkeypatch):
-    """A machine with no model but those that a test installs."""
-    monkeypatch.setattr(paths, "bundled_models_dir", lambda: tmp_path / "bundled")
-    monkeypatch.setattr(paths, "user_models_dir", lambda: tmp_path / "user")
-    return tmp_path
 
 
 def test_nothing_installed_is_no_error(home):
@@ -60,20 +16,20 @@ def test_nothing_installed_is_no_error(home):
         find_model("tiny")
 
 
-def test_models_of_both_folders_are_found_by_id(home):
+def test_models_of_both_folders_are_found_by_id(home, install):
     install(home / "bundled" / "b", "shipped")
     install(home / "user" / "a", "mine")
     assert [model.card.id for model in list_models()] == ["mine", "shipped"]
     assert find_model("shipped").folder == home / "bundled" / "b"
 
 
-def test_a_model_is_found_by_its_folder(home):
+def test_a_model_is_found_by_its_folder(home, install):
     install(home / "elsewhere" / "model")
     assert find_model(home / "elsewhere" / "model").card.id == "tiny"
     assert find_model(str(home / "elsewhere" / "model")).card.id == "tiny"
 
 
-def test_an_unknown_model_is_refused_with_a_suggestion(home):
+def test_an_unknown_model_is_refused_with_a_suggestion(home, install):
     install(home / "user" / "membranes-3d", "membranes-3d")
     with pytest.raises(RequestError, match='Did you mean "membranes-3d"'):
         find_model("membrane-3d")
@@ -81,7 +37,7 @@ def test_an_unknown_model_is_refused_with_a_suggestion(home):
         find_model(home)
 
 
-def test_a_damaged_card_is_reported_and_hides_no_other(home):
+def test_a_damaged_card_is_reported_and_hides_no_other(home, install):
     install(home / "user" / "good", "good")
     (home / "user" / "bad").mkdir()
     (home / "user" / "bad" / "card.yaml").write_text("card: 1\nid: bad\n", encoding="utf-8")
@@ -94,14 +50,14 @@ def test_a_damaged_card_is_reported_and_hides_no_other(home):
         find_model("bad")
 
 
-def test_an_id_given_twice_stays_with_the_shipped_model(home):
+def test_an_id_given_twice_stays_with_the_shipped_model(home, install):
     install(home / "bundled" / "tiny")
     install(home / "user" / "copy")
     assert find_model("tiny").folder == home / "bundled" / "tiny"
     assert "taken" in read_catalogue().broken[0].reason
 
 
-def test_a_changed_card_is_read_again(home):
+def test_a_changed_card_is_read_again(home, install):
     install(home / "user" / "tiny")
     assert find_model("tiny").card.title == "Tiny"
     path = home / "user" / "tiny" / "card.yaml"
@@ -109,7 +65,7 @@ def test_a_changed_card_is_read_again(home):
     assert find_model("tiny").card.title == "Changed"
 
 
-def test_the_loaded_network_has_the_stored_weights_and_is_kept(home):
+def test_the_loaded_network_has_the_stored_weights_and_is_kept(home, install):
     network = install(home / "user" / "tiny", seed=5)
     loaded = load_network(find_model("tiny"))
     assert not loaded.training
@@ -118,7 +74,7 @@ def test_the_loaded_network_has_the_stored_weights_and_is_kept(home):
     assert load_network(find_model("tiny")) is loaded
 
 
-def test_replaced_weights_are_refused(home):
+def test_replaced_weights_are_refused(home, install):
     install(home / "user" / "tiny")
     load_network(find_model("tiny"))
     path = home / "user" / "tiny" / "weights.safetensors"
@@ -129,7 +85,7 @@ def test_replaced_weights_are_refused(home):
         load_network(find_model("tiny"))
 
 
-def test_incomplete_and_missing_weights_are_refused(home):
+def test_incomplete_and_missing_weights_are_refused(home, install):
     install(home / "user" / "tiny")
     path = home / "user" / "tiny" / "weights.safetensors"
     path.write_bytes(path.read_bytes()[:-10])
@@ -140,7 +96,7 @@ def test_incomplete_and_missing_weights_are_refused(home):
         load_network(find_model("tiny"))
 
 
-def test_weights_of_another_architecture_are_refused(home):
+def test_weights_of_another_architecture_are_refused(home, install):
     install(home / "user" / "tiny")
     path = home / "user" / "tiny" / "card.yaml"
     text = path.read_text(encoding="utf-8").replace("  - 4\n", "  - 6\n")

@@ -6,53 +6,23 @@ import json
 from pathlib import Path
 
 import pytest
-import torch
 
 from plantseg_app import paths
 from plantseg_app.cli.main import main
 from plantseg_app.errors import InputError, RequestError
-from plantseg_app.networks.boundary.family import BoundaryFamily
-from plantseg_app.networks.weights import save_weights
-from plantseg_app.zoo.card import ModelCard
 from plantseg_app.zoo.catalogue import list_models
 from plantseg_app.zoo.library import add_model, remove_model
 from plantseg_app.zoo.load import load_network
 
-FAMILY = BoundaryFamily(feature_maps=(2, 4))
-
 
 @pytest.fixture
-def trained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def trained(home, install) -> Path:
     """A folder as a training leaves it, on a machine without models."""
-    import hashlib
-
-    monkeypatch.setattr(paths, "bundled_models_dir", lambda: tmp_path / "bundled")
-    monkeypatch.setattr(paths, "user_models_dir", lambda: tmp_path / "user")
-    folder = tmp_path / "trained"
-    (folder / "run").mkdir(parents=True)
+    folder = home / "trained"
+    install(folder, "mine")
+    (folder / "run").mkdir()
     (folder / "run" / "last.pt").write_bytes(b"a checkpoint")
     (folder / "history.csv").write_text("step,loss", encoding="utf-8")
-    torch.manual_seed(0)
-    save_weights(FAMILY.build(), folder / "weights.safetensors")
-    stored = (folder / "weights.safetensors").read_bytes()
-    card = ModelCard(
-        id="mine",
-        title="Mine",
-        description="For tests.",
-        family=FAMILY.to_plain(),
-        dimensionality="3D",
-        inputs=[{"name": "membrane"}],
-        outputs=[{"name": "boundary", "kind": "boundary"}],
-        normalisation={"method": "percentile"},
-        weights={
-            "file": "weights.safetensors",
-            "sha256": hashlib.sha256(stored).hexdigest(),
-            "size_bytes": len(stored),
-        },
-        licence="MIT",
-        authors=["Nobody"],
-    )
-    (folder / "card.yaml").write_text(card.to_yaml(), encoding="utf-8")
     return folder
 
 
