@@ -12,8 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 # Before PySide6: its import hook looks into modules while they are imported, which breaks pydantic's lazy parts.
-import pydantic.main  # noqa: F401
-
+import plantseg_app.core.workflow  # noqa: F401
 from plantseg_app.errors import ResourceError
 
 
@@ -68,5 +67,5 @@ def launch(files: Sequence[Path] = ()) -> int:
     window = MainWindow()
     window.show()
     if files:
-        window.open_file(Path(files[0]))
+        window.open_paths([Path(file) for file in files])
     return int(application.exec())

@@ -1,254 +1,231 @@
-"""The main window: drop a stack, choose a workflow, segment, look, save.
+"""The main window: the steps of the work, the open page beside the canvas, and what runs.
 
-Left, what to do in the order of the work; right, the canvas. Computation runs in `QtRunner`, never here.
+It puts the parts together and passes news between them. Pages change the document, the runner computes in a process
+of its own, the viewer draws.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from PySide6.QtCore import Qt
-from PySide6.QtGui import QCloseEvent, QDragEnterEvent, QDropEvent, QKeySequence
-from PySide6.QtWidgets import (
-    QComboBox,
-    QDockWidget,
-    QFileDialog,
-    QFormLayout,
-    QGroupBox,
-    QLabel,
-    QMainWindow,
-    QMessageBox,
-    QProgressBar,
-    QPushButton,
-    QVBoxLayout,
-    QWidget,
-)
+from PySide6.QtGui import QCloseEvent, QDragEnterEvent, QDropEvent
+from PySide6.QtWidgets import QMainWindow, QMessageBox, QSplitter, QStackedWidget, QVBoxLayout, QWidget
 
 from plantseg_app.core.volume import Kind, Volume
 from plantseg_app.core.workflow import Workflow
+from plantseg_app.errors import PlantSegError
+from plantseg_app.gui.document import Document, OpenImage, Result
 from plantseg_app.gui.qt_runner import Job, QtRunner
+from plantseg_app.gui.run_bar import RunBar
+from plantseg_app.gui.stepper import Stepper
 from plantseg_app.gui.viewer import Viewer
-from plantseg_app.io import read_volume, write_volume
-from plantseg_app.paths import samples_dir
-from plantseg_app.run.workflows import bundled_workflows
+from plantseg_app.gui.wizard.export_page import ExportPage
+from plantseg_app.gui.wizard.load_page import LoadPage
+from plantseg_app.gui.wizard.page import Page
+from plantseg_app.gui.wizard.predict_page import PredictPage
+from plantseg_app.gui.wizard.prepare_page import PreparePage
+from plantseg_app.gui.wizard.proofread_page import ProofreadPage
+from plantseg_app.gui.wizard.segment_page import SegmentPage
+from plantseg_app.gui.workbench import Workbench
+from plantseg_app.io import read_volume
+from plantseg_app.run.roles import guess_role
 
-IMAGE_FILTER = "Images (*.tif *.tiff *.h5 *.hdf5 *.png *.jpg *.jpeg);;All files (*)"
-LABELS_FILTER = "TIFF (*.tif);;HDF5 (*.h5)"
+PAGES: tuple[type[Page], ...] = (LoadPage, PreparePage, PredictPage, SegmentPage, ProofreadPage, ExportPage)
 
 
 class MainWindow(QMainWindow):
-    """One image at a time, from the file to saved cells."""
+    """From dropped files to saved cells."""
 
     def __init__(self, theme: str = "dark") -> None:
         super().__init__()
         self.setWindowTitle("PlantSeg App")
         self.resize(1280, 800)
         self.setAcceptDrops(True)
-        self.image: Volume | None = None
-        self.cells: Volume | None = None
-        self.made_by: Workflow | None = None
         self._close_when_stopped = False
-        self._workflows = bundled_workflows({Kind.RAW})
+        self._waiting: list[Path] = []
+        self._running: Workflow | None = None
+        self.document = Document(self)
         self.viewer = Viewer(theme)
-        self.setCentralWidget(self.viewer.widget)
         self.runner = QtRunner(self)
-        self._build_panel()
+        self.bench = Workbench(
+            document=self.document,
+            runner=self.runner,
+            viewer=self.viewer,
+            tell=self.tell,
+            warn=self.warn,
+            open_paths=self.open_paths,
+            run=self.run,
+            go_to=self.go_to,
+        )
+        self.pages: list[Page] = [page(self.bench) for page in PAGES]
+        self._build()
         self._connect()
         self.setStyleSheet(self.viewer.stylesheet())
-        self._refresh()
+        self._open_page(0)
 
     # ------------------------------------------------------------------------------------------------ layout
 
-    def _build_panel(self) -> None:
-        self.open_button = self._button("&Open image…", "Open a stack (Ctrl+O); or drop one on the window.")
-        self.open_button.setShortcut(QKeySequence.StandardKey.Open)
-        self.sample_button = self._button("Open the &sample", "Open the confocal stack that comes with the program.")
-        self.image_label = QLabel("Drop a TIFF or HDF5 stack anywhere on this window.")
-        self.image_label.setWordWrap(True)
-        self.workflow_box = QComboBox()
-        self.workflow_box.setAccessibleName("Workflow")
-        for workflow in self._workflows:
-            self.workflow_box.addItem(workflow.title or workflow.name, workflow)
-            self.workflow_box.setItemData(
-                self.workflow_box.count() - 1, workflow.description, Qt.ItemDataRole.ToolTipRole
-            )
-        self.workflow_box.setToolTip("The chain of steps that turns the image into cells.")
-        self.about_workflow = QLabel()
-        self.about_workflow.setWordWrap(True)
-        self.run_button = self._button("Se&gment", "Run the workflow on the image (Ctrl+R).")
-        self.run_button.setShortcut("Ctrl+R")
-        self.cancel_button = self._button("&Cancel", "Stop; what is finished is kept (Esc).")
-        self.cancel_button.setShortcut("Esc")
-        self.progress = QProgressBar()
-        self.progress.setAccessibleName("Progress")
-        self.progress.setToolTip("How far the running step is.")
-        self.status_label = QLabel("Nothing segmented yet.")
-        self.status_label.setWordWrap(True)
-        self.save_button = self._button("&Save cells…", "Write the labels with voxel size and workflow (Ctrl+S).")
-        self.save_button.setShortcut(QKeySequence.StandardKey.Save)
+    def _build(self) -> None:
+        self.stepper = Stepper([page.title for page in self.pages])
+        self.run_bar = RunBar()
+        self.page_stack = QStackedWidget()
+        for page in self.pages:
+            self.page_stack.addWidget(page)
+        self.page_stack.setMinimumWidth(300)
+        workspace = QSplitter(Qt.Orientation.Horizontal)
+        workspace.addWidget(self.page_stack)
+        workspace.addWidget(self.viewer.widget)
+        workspace.addWidget(self._layers_panel())
+        workspace.setStretchFactor(1, 1)
+        workspace.setSizes([350, 690, 240])
+        workspace.setChildrenCollapsible(False)
+        content = QWidget()
+        column = QVBoxLayout(content)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(0)
+        column.addWidget(self.stepper)
+        column.addWidget(workspace, 1)
+        column.addWidget(self.run_bar)
+        self.setCentralWidget(content)
 
-        panel = QWidget()
-        column = QVBoxLayout(panel)
-        column.addWidget(self._group("1  Load", self.open_button, self.sample_button, self.image_label))
-        form = QFormLayout()
-        form.addRow("&Workflow", self.workflow_box)
-        segment = self._group("2  Segment")
-        layout = segment.layout()
-        if isinstance(layout, QVBoxLayout):
-            layout.addLayout(form)
-            for widget in (self.about_workflow, self.run_button, self.progress, self.cancel_button):
-                layout.addWidget(widget)
-        column.addWidget(segment)
-        column.addWidget(self._group("3  Save", self.status_label, self.save_button))
-        column.addStretch(1)
-        panel.setMinimumWidth(280)
-        self._dock("Steps", panel, Qt.DockWidgetArea.LeftDockWidgetArea)
-        self._dock("Layer", self.viewer.layer_controls, Qt.DockWidgetArea.RightDockWidgetArea)
-        self._dock("Layers", self.viewer.layer_list, Qt.DockWidgetArea.RightDockWidgetArea)
-
-    @staticmethod
-    def _button(text: str, tip: str) -> QPushButton:
-        button = QPushButton(text)
-        button.setToolTip(tip)
-        button.setAccessibleName(text.replace("&", "").rstrip("…"))
-        return button
-
-    @staticmethod
-    def _group(title: str, *widgets: QWidget) -> QGroupBox:
-        group = QGroupBox(title)
-        layout = QVBoxLayout(group)
-        for widget in widgets:
-            layout.addWidget(widget)
-        return group
-
-    def _dock(self, title: str, widget: QWidget, area: Qt.DockWidgetArea) -> None:
-        dock = QDockWidget(title, self)
-        dock.setObjectName(title)
-        dock.setFeatures(QDockWidget.DockWidgetFeature.DockWidgetMovable)
-        dock.setWidget(widget)
-        self.addDockWidget(area, dock)
+    def _layers_panel(self) -> QWidget:
+        panel = QSplitter(Qt.Orientation.Vertical)
+        panel.addWidget(self.viewer.layer_controls)
+        panel.addWidget(self.viewer.layer_list)
+        panel.setSizes([420, 300])
+        return panel
 
     def _connect(self) -> None:
-        self.open_button.clicked.connect(self._choose_image)
-        self.sample_button.clicked.connect(lambda: self.open_file(samples_dir() / "sample_ovule.h5"))
-        self.workflow_box.currentIndexChanged.connect(self._refresh)
-        self.run_button.clicked.connect(self.segment)
-        self.cancel_button.clicked.connect(self.runner.cancel)
-        self.save_button.clicked.connect(self._choose_output)
-        self.runner.progressed.connect(self._show_progress)
-        self.runner.told.connect(self.statusBar().showMessage)
-        self.runner.succeeded.connect(self._take_result)
+        self.stepper.chosen.connect(self._open_page)
+        self.run_bar.cancelled.connect(self.cancel)
+        self.document.images_changed.connect(self._show_images)
+        for changed in (self.document.images_changed, self.document.workflow_changed, self.document.results_changed):
+            changed.connect(self._refresh)
+        for page in self.pages:
+            page.completeness_changed.connect(self._show_steps)
+        self.runner.progressed.connect(self.run_bar.show_progress)
+        self.runner.told.connect(self.tell)
+        self.runner.succeeded.connect(self._take_results)
         self.runner.failed.connect(self._report_failure)
         self.runner.stopped.connect(self._after_run)
 
-    # ------------------------------------------------------------------------------------------------ actions
+    # ------------------------------------------------------------------------------------------------ pages
 
-    def open_file(self, path: Path) -> None:
-        """Read an image in the background and show it."""
+    @property
+    def page(self) -> Page:
+        """The page that is open."""
+        return self.pages[self.page_stack.currentIndex()]
+
+    def go_to(self, title: str) -> None:
+        """Open the page with this title, if it is within reach."""
+        index = [page.title for page in self.pages].index(title)
+        if index <= self._reachable():
+            self._open_page(index)
+
+    def _open_page(self, index: int) -> None:
+        if index != self.page_stack.currentIndex():
+            self.page.leave()
+            self.page_stack.setCurrentIndex(index)
+        self.page.enter()
+        self._show_steps()
+
+    def _reachable(self) -> int:
+        incomplete = (index for index, page in enumerate(self.pages) if not page.is_complete)
+        return next(incomplete, len(self.pages) - 1)
+
+    def _show_steps(self) -> None:
+        self.stepper.show_state(self.page_stack.currentIndex(), self._reachable())
+
+    def _refresh(self) -> None:
+        self.page.refresh()
+        self._show_steps()
+
+    # ------------------------------------------------------------------------------------------------ files
+
+    def open_paths(self, paths: Sequence[Path]) -> None:
+        """Read images, one after the other, in the background."""
+        self._waiting.extend(paths)
+        self._read_next()
+
+    def _read_next(self) -> None:
+        if not self._waiting or self.runner.is_busy:
+            return
+        path = self._waiting.pop(0)
+        self.runner.start(Job(f"Reading {path.name}", lambda: {"image": read_volume(path), "path": path}))
+        self._refresh()
+
+    def _take_image(self, volume: Volume, path: Path) -> None:
+        role = guess_role(path.stem, None if volume.kind is Kind.RAW else volume.kind)
+        self.document.add_image(OpenImage(path.stem, role.key, volume, path))
+
+    def _show_images(self) -> None:
+        for name in self.viewer.layer_names():
+            if name not in self.document.images and name not in self.document.results:
+                self.viewer.remove(name)
+        for name, image in self.document.images.items():
+            if name not in self.viewer.layer_names():
+                self.viewer.show(image.volume, name)
+
+    # ------------------------------------------------------------------------------------------------ running
+
+    def run(self, outputs: tuple[str, ...]) -> None:
+        """Run the workflow as far as the nodes `outputs`."""
         if self.runner.is_busy:
-            self.statusBar().showMessage("Something is running; cancel it first, then open the next image.")
+            self.tell("Something is running; cancel it first.")
             return
-        self.status_label.setText(f"Reading {path.name} …")
-        self.runner.start(Job(f"Reading {path.name}", lambda: {"image": read_volume(path)}))
-        self._refresh()
-
-    def segment(self) -> None:
-        """Run the chosen workflow on the image."""
-        workflow = self.workflow_box.currentData()
-        if self.image is None or workflow is None or self.runner.is_busy:
+        workflow = self.document.workflow.model_copy(update={"outputs": outputs})
+        try:
+            sources = {name: image.volume for name, image in self.document.sources().items()}
+        except PlantSegError as error:
+            self.warn(str(error))
             return
-        self.made_by = workflow
-        self.status_label.setText("Segmenting …")
-        self.runner.start_workflow(workflow, {"image": self.image})
+        self._running = workflow
+        self.runner.start_workflow(workflow, sources)
         self._refresh()
 
-    def save(self, path: Path) -> None:
-        """Write the cells in the background."""
-        cells, workflow = self.cells, self.made_by
-        if cells is None or workflow is None or self.runner.is_busy:
+    def cancel(self) -> None:
+        """Stop what runs; finished steps are kept."""
+        self._waiting.clear()
+        self.run_bar.show_stopping()
+        self.runner.cancel()
+
+    def _take_results(self, results: dict[str, object]) -> None:
+        image, path = results.get("image"), results.get("path")
+        if isinstance(image, Volume) and isinstance(path, Path):
+            self._take_image(image, path)
             return
-        self.runner.start(
-            Job(f"Saving {path.name}", lambda: {"saved": write_volume(path, cells, workflow=workflow.to_yaml())})
-        )
-        self._refresh()
-
-    # ------------------------------------------------------------------------------------------------ answers
-
-    def _take_result(self, results: dict[str, object]) -> None:
-        image = results.get("image")
-        saved = results.get("saved")
-        if isinstance(image, Volume):
-            self._take_image(image)
-        elif saved is not None:
-            self.status_label.setText(f"Saved {saved}")
-        else:
-            self._take_cells({name: value for name, value in results.items() if isinstance(value, Volume)})
-
-    def _take_image(self, image: Volume) -> None:
-        self.image, self.cells = image, None
-        self.viewer.clear()
-        self.viewer.show(image, image.name or "image")
-        size = " × ".join(f"{length:g}" for length in image.spacing)
-        unit = f"{size} µm" if image.voxel_size_um else "voxel size unknown"
-        shape = " × ".join(str(length) for length in image.shape_vox)
-        self.image_label.setText(f"<b>{image.name}</b><br>{shape} voxels (Z × Y × X)<br>{unit}")
-        self.status_label.setText("Nothing segmented yet.")
-        self._refresh()
-
-    def _take_cells(self, results: dict[str, Volume]) -> None:
+        workflow = self._running
         for name, volume in results.items():
-            self.viewer.show(volume, name)
-            if volume.kind is Kind.LABELS:
-                self.cells = volume
-        if self.cells is not None:
-            self.status_label.setText(f"<b>{self._count(self.cells)} cells</b>")
-
-    @staticmethod
-    def _count(labels: Volume) -> int:
-        import fastremap
-
-        found = fastremap.unique(labels.data)
-        return int((found > 0).sum())
-
-    def _show_progress(self, label: str, done: int, total: int) -> None:
-        self.progress.setRange(0, total)
-        self.progress.setValue(done)
-        self.progress.setFormat(f"{label}  %v / %m" if total else label)
+            if isinstance(volume, Volume) and workflow is not None:
+                self.viewer.show(volume, name)
+                self.document.set_result(Result(name, volume, workflow))
 
     def _report_failure(self, text: str) -> None:
-        self.status_label.setText(text)
-        box = QMessageBox(QMessageBox.Icon.Warning, "PlantSeg App", text, QMessageBox.StandardButton.Ok, self)
-        box.open()
+        self._waiting.clear()
+        self.warn(text)
 
     def _after_run(self) -> None:
-        self.progress.setRange(0, 1)
-        self.progress.reset()
+        self._running = None
+        self.run_bar.show_idle("Ready")
         self._refresh()
         if self._close_when_stopped:
             self.close()
+        else:
+            self._read_next()
 
-    def _refresh(self) -> None:
-        busy = self.runner.is_busy
-        workflow = self.workflow_box.currentData()
-        self.about_workflow.setText(workflow.description if workflow else "")
-        for button in (self.open_button, self.sample_button):
-            button.setEnabled(not busy)
-        self.run_button.setEnabled(not busy and self.image is not None)
-        self.save_button.setEnabled(not busy and self.cells is not None)
-        self.cancel_button.setEnabled(busy)
+    # ------------------------------------------------------------------------------------------------ telling
+
+    def tell(self, text: str) -> None:
+        """Show one sentence in the line at the bottom."""
+        self.statusBar().showMessage(text, 15_000)
+
+    def warn(self, text: str) -> None:
+        """Show one sentence in a dialog that does not stop the program."""
+        QMessageBox(QMessageBox.Icon.Warning, "PlantSeg App", text, QMessageBox.StandardButton.Ok, self).open()
 
     # ------------------------------------------------------------------------------------------------ Qt events
-
-    def _choose_image(self) -> None:
-        path, _ = QFileDialog.getOpenFileName(self, "Open image", "", IMAGE_FILTER)
-        if path:
-            self.open_file(Path(path))
-
-    def _choose_output(self) -> None:
-        suggestion = f"{self.image.name if self.image else 'image'}_cells.tif"
-        path, _ = QFileDialog.getSaveFileName(self, "Save cells", suggestion, LABELS_FILTER)
-        if path:
-            self.save(Path(path))
 
     def dragEnterEvent(self, event: QDragEnterEvent) -> None:  # noqa: N802 - Qt's name
         """Accept files."""
@@ -256,20 +233,17 @@ class MainWindow(QMainWindow):
             event.acceptProposedAction()
 
     def dropEvent(self, event: QDropEvent) -> None:  # noqa: N802 - Qt's name
-        """Open the first of the dropped files."""
+        """Open what was dropped."""
         paths = [Path(url.toLocalFile()) for url in event.mimeData().urls() if url.isLocalFile()]
         if paths:
             event.acceptProposedAction()
-            self.open_file(paths[0])
-            if len(paths) > 1:
-                self.statusBar().showMessage(f"Opened {paths[0].name}; several files at once go to the command line.")
+            self.open_paths(paths)
 
     def closeEvent(self, event: QCloseEvent) -> None:  # noqa: N802 - Qt's name
         """Stop what runs before the window goes."""
         if self.runner.is_busy:
             self._close_when_stopped = True
-            self.runner.cancel()
-            self.statusBar().showMessage("Stopping …")
+            self.cancel()
             event.ignore()
             return
         self.viewer.close()

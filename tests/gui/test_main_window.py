@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
 import pytest
 from pytestqt.qtbot import QtBot
 
 from plantseg_app.core.volume import Kind
-from plantseg_app.io import read_volume, read_workflow
 from plantseg_app.paths import samples_dir
 
 pytestmark = pytest.mark.gui
@@ -46,32 +44,26 @@ def drop(window: object, *paths: Path) -> bool:
     return entered.isAccepted() and dropped.isAccepted()
 
 
-def test_from_dropped_stack_to_saved_cells(window, qtbot: QtBot, tmp_path: Path) -> None:
+def test_from_dropped_stack_to_cells(window, qtbot: QtBot) -> None:
     from PySide6.QtCore import Qt
 
-    assert not window.run_button.isEnabled()
-    assert not window.save_button.isEnabled()
-    with qtbot.waitSignal(window.runner.stopped, timeout=30_000):
+    assert not window.page.is_complete
+    with qtbot.waitSignal(window.document.images_changed, timeout=30_000):
         assert drop(window, samples_dir() / "sample_ovule.h5")
-    assert "32 × 128 × 128" in window.image_label.text()
+    qtbot.waitUntil(lambda: not window.runner.is_busy, timeout=30_000)
+    assert window.viewer.layer_names() == ["sample_ovule"]
+    window.go_to("Segment")
 
-    qtbot.mouseClick(window.run_button, Qt.MouseButton.LeftButton)
-    assert window.cancel_button.isEnabled()
-    qtbot.mouseClick(window.cancel_button, Qt.MouseButton.LeftButton)
+    qtbot.mouseClick(window.page.run_button, Qt.MouseButton.LeftButton)
+    assert window.run_bar.cancel_button.isEnabled()
+    qtbot.mouseClick(window.run_bar.cancel_button, Qt.MouseButton.LeftButton)
     qtbot.waitUntil(lambda: not window.runner.is_busy, timeout=60_000)
-    assert window.cells is None
+    assert window.document.cells is None
 
-    with qtbot.waitSignal(window.runner.succeeded, timeout=120_000):
-        qtbot.mouseClick(window.run_button, Qt.MouseButton.LeftButton)
-    assert window.cells is not None
-    assert "cells" in window.status_label.text()
-
-    path = tmp_path / "cells.tif"
-    with qtbot.waitSignal(window.runner.succeeded, timeout=30_000):
-        window.save(path)
-    saved = read_volume(path, kind=Kind.LABELS)
-    assert np.array_equal(saved.data, window.cells.data)
-    assert "workflow: 1" in read_workflow(path)
+    qtbot.mouseClick(window.page.run_button, Qt.MouseButton.LeftButton)
+    qtbot.waitUntil(lambda: window.document.cells is not None, timeout=120_000)
+    assert window.document.cells.volume.kind is Kind.LABELS
+    assert "cells" in window.viewer.layer_names()
 
 
 def test_rubbish_is_reported_and_changes_nothing(window, qtbot: QtBot, tmp_path: Path) -> None:
@@ -82,18 +74,18 @@ def test_rubbish_is_reported_and_changes_nothing(window, qtbot: QtBot, tmp_path:
     with qtbot.waitSignal(window.runner.failed, timeout=30_000):
         drop(window, rubbish)
     qtbot.waitUntil(lambda: not window.runner.is_busy)
-    assert "rubbish.tif" in window.status_label.text()
-    for box in window.findChildren(QMessageBox):
+    boxes = window.findChildren(QMessageBox)
+    assert "rubbish.tif" in boxes[0].text()
+    for box in boxes:
         box.close()
-    assert window.image is None
-    assert window.open_button.isEnabled()
+    assert not window.document.images
 
 
 def test_every_control_has_a_name_and_a_tool_tip(window) -> None:
     from PySide6.QtWidgets import QComboBox, QProgressBar, QPushButton
 
-    steps = next(dock for dock in window.children() if getattr(dock, "objectName", str)() == "Steps")
-    for sort in (QPushButton, QComboBox, QProgressBar):
-        for widget in steps.findChildren(sort):
-            assert widget.accessibleName(), widget
-            assert widget.toolTip(), widget
+    for part in (*window.pages, window.stepper, window.run_bar):
+        for sort in (QPushButton, QComboBox, QProgressBar):
+            for widget in part.findChildren(sort):
+                assert widget.accessibleName(), widget
+                assert widget.toolTip(), widget

@@ -1,0 +1,226 @@
+"""What is open: images with their roles, the workflow that is being put together, and its results.
+
+Pages read and change it and are told of every change; it draws nothing and computes nothing.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from PySide6.QtCore import QObject, Signal
+
+from plantseg_app.core.step import Step
+from plantseg_app.core.volume import Kind, Volume
+from plantseg_app.core.workflow import Workflow
+from plantseg_app.run.jobs import ReadOptions
+from plantseg_app.run.roles import ROLES, assign_sources, suggested_workflow
+from plantseg_app.run.workflows import find_workflow
+
+
+@dataclasses.dataclass(frozen=True)
+class OpenImage:
+    """One image that was read.
+
+    Attributes
+    ----------
+    name
+        Its name among the open images, and of its layer.
+    role
+        What it shows: a key of `plantseg_app.run.roles.ROLES`.
+    volume
+        The image.
+    path, read
+        The file and how it was read.
+    ref
+        Where the session keeps the volume for the computing process, if it does.
+    """
+
+    name: str
+    role: str
+    volume: Volume
+    path: Path | None = None
+    read: ReadOptions = dataclasses.field(default_factory=ReadOptions)
+    ref: Any = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Result:
+    """What a node made.
+
+    Attributes
+    ----------
+    name
+        The node, and the name of its layer.
+    volume
+        The map or the cells.
+    workflow
+        What made it.
+    inputs
+        The files that it was made from, by source, in words for the record.
+    ref
+        Where the session keeps the volume, if it does.
+    """
+
+    name: str
+    volume: Volume
+    workflow: Workflow
+    inputs: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    ref: Any = None
+
+    def record(self) -> str:
+        """Return the text that is kept in a file of this result: where it came from, and the workflow."""
+        lines = [f"# {source}: {text}".rstrip() for source, text in self.inputs.items()]
+        return "\n".join([*lines, self.workflow.to_yaml()])
+
+
+class Document(QObject):
+    """Everything that a session holds.
+
+    Signals
+    -------
+    images_changed
+        An image was opened, closed, or got another role.
+    workflow_changed
+        A step, a setting or the wiring changed.
+    results_changed
+        A result came, was replaced or removed.
+    """
+
+    images_changed = Signal()
+    workflow_changed = Signal()
+    results_changed = Signal()
+
+    def __init__(self, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self.images: dict[str, OpenImage] = {}
+        self.results: dict[str, Result] = {}
+        self.workflow: Workflow = find_workflow(suggested_workflow(()))
+        self.workflow_is_chosen = False
+
+    # ------------------------------------------------------------------------------------------------ images
+
+    def add_image(self, image: OpenImage) -> str:
+        """Add an image under a name that is free, and return that name."""
+        name, count = image.name or "image", 1
+        # Layers are known by their names, and the nodes of the workflow will need theirs.
+        while name in self.images or name in self.results or name in self.workflow.nodes:
+            count += 1
+            name = f"{image.name} {count}"
+        self.images[name] = dataclasses.replace(image, name=name)
+        self._follow_roles()
+        self.images_changed.emit()
+        return name
+
+    def remove_image(self, name: str) -> None:
+        """Close an image; results that were made from it stay."""
+        if self.images.pop(name, None) is not None:
+            self._follow_roles()
+            self.images_changed.emit()
+
+    def change_image(self, name: str, **changes: Any) -> None:
+        """Change the role or the volume of an image."""
+        self.images[name] = dataclasses.replace(self.images[name], **changes)
+        if "role" in changes:
+            self._follow_roles()
+        self.images_changed.emit()
+
+    def with_role(self, role: str) -> OpenImage | None:
+        """Return the first image that has this role."""
+        return next((image for image in self.images.values() if image.role == role), None)
+
+    @property
+    def main_image(self) -> OpenImage | None:
+        """The image that the first source of the workflow is, or else the first one."""
+        first = next(iter(self.workflow.sources), None)
+        assigned = self.assigned()
+        if first in assigned:
+            return self.images[assigned[first]]
+        return next(iter(self.images.values()), None)
+
+    def assigned(self) -> dict[str, str]:
+        """Return which image is which source, as far as there are images for them."""
+        optional = {
+            name: source.model_copy(update={"optional": True}) for name, source in self.workflow.sources.items()
+        }
+        lenient = self.workflow.model_copy(update={"sources": optional})
+        return assign_sources(lenient, self._roles())
+
+    def sources(self) -> dict[str, OpenImage]:
+        """Return the images that the workflow runs on, each with a volume of the kind it takes.
+
+        Raises
+        ------
+        RequestError
+            Naming the source for which there is no image.
+        """
+        found = {}
+        for source, name in assign_sources(self.workflow, self._roles()).items():
+            image, kind = self.images[name], self.workflow.sources[source].kind
+            if image.volume.kind is not kind:
+                image = dataclasses.replace(image, volume=image.volume.replace(kind=kind))
+            found[source] = image
+        return found
+
+    def _roles(self) -> dict[str, str]:
+        return {name: image.role for name, image in self.images.items()}
+
+    # ------------------------------------------------------------------------------------------------ workflow
+
+    def set_workflow(self, workflow: Workflow, chosen: bool = True) -> None:
+        """Take another workflow, or the same one with other steps; `chosen` says that a person asked for it."""
+        self.workflow_is_chosen = self.workflow_is_chosen or chosen
+        if workflow != self.workflow:
+            self.workflow = workflow
+            self.workflow_changed.emit()
+
+    def change_step(self, node: str, step: Step) -> None:
+        """Give a node the settings of `step`."""
+        self.set_workflow(self.workflow.replace(node, **step.settings()))
+
+    def _follow_roles(self) -> None:
+        """Propose the ready-made workflow for the images at hand, unless a person chose one."""
+        if not self.workflow_is_chosen:
+            self.set_workflow(find_workflow(suggested_workflow(set(self._roles().values()))), chosen=False)
+
+    # ------------------------------------------------------------------------------------------------ results
+
+    def set_result(self, result: Result) -> None:
+        """Take a result in place of an older one of that name."""
+        self.results[result.name] = result
+        self.results_changed.emit()
+
+    def remove_result(self, name: str) -> None:
+        """Forget a result."""
+        if self.results.pop(name, None) is not None:
+            self.results_changed.emit()
+
+    def latest(self, kind: Kind) -> Result | None:
+        """Return the newest result of this kind."""
+        return next((result for result in reversed(self.results.values()) if result.volume.kind is kind), None)
+
+    @property
+    def cells(self) -> Result | None:
+        """The segmentation that the pages after Segment work on: the main output of the workflow, else the newest."""
+        main = self.results.get(self.workflow.outputs[0]) if self.workflow.outputs else None
+        if main is not None and main.volume.kind.is_labels:
+            return main
+        flat, layered = self.latest(Kind.LABELS), self.latest(Kind.LAYERED_LABELS)
+        if flat is not None:
+            return flat
+        image = next((image for image in self.images.values() if ROLES[image.role].kind is Kind.LABELS), None)
+        if layered is None and image is not None:
+            return Result(image.name, image.volume, self.workflow)
+        return layered
+
+    def clear(self) -> None:
+        """Close everything."""
+        self.images.clear()
+        self.results.clear()
+        self.workflow_is_chosen = False
+        self.workflow = find_workflow(suggested_workflow(()))
+        self.images_changed.emit()
+        self.results_changed.emit()
+        self.workflow_changed.emit()

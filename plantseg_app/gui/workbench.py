@@ -1,0 +1,45 @@
+"""What every page of the window may use: the open document, the computing process, the canvas, a way to tell things."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from plantseg_app.gui.document import Document
+from plantseg_app.gui.qt_runner import QtRunner
+from plantseg_app.gui.viewer import Viewer
+
+
+@dataclasses.dataclass(frozen=True)
+class Workbench:
+    """The parts of the window that pages share.
+
+    Attributes
+    ----------
+    document
+        Images, workflow and results.
+    runner
+        Runs whatever takes time, beside the window.
+    viewer
+        The canvas.
+    tell
+        Shows one sentence in the status line.
+    warn
+        Shows one sentence that a person must see, in a dialog.
+    open_paths
+        Opens image files and folders.
+    run
+        Runs the workflow as far as the nodes that are named.
+    go_to
+        Opens the page of the wizard with this title.
+    """
+
+    document: Document
+    runner: QtRunner
+    viewer: Viewer
+    tell: Callable[[str], None]
+    warn: Callable[[str], None]
+    open_paths: Callable[[Sequence[Path]], None]
+    run: Callable[[tuple[str, ...]], None]
+    go_to: Callable[[str], None]
