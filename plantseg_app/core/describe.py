@@ -22,15 +22,27 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
+import re
 from collections.abc import Mapping
 from typing import Any, Literal
 
+from pydantic import BaseModel
+
 from plantseg_app.core.step import SameAs, Step
 
-FieldType = Literal["number", "integer", "boolean", "choice", "text", "numbers", "integers", "list"]
-"""``numbers`` and ``integers`` hold a fixed count of values, one an axis; ``list`` holds any count."""
+FieldType = Literal["number", "integer", "boolean", "choice", "text", "numbers", "integers", "list", "group"]
+"""``numbers`` and ``integers`` hold a fixed count of values, one an axis; ``list`` holds any count.
 
-_SCALARS: dict[str, FieldType] = {"number": "number", "integer": "integer", "boolean": "boolean", "string": "text"}
+A ``group`` has settings of its own, which no single control can show.
+"""
+
+_SCALARS: dict[str, FieldType] = {
+    "number": "number",
+    "integer": "integer",
+    "boolean": "boolean",
+    "string": "text",
+    "object": "group",
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,13 +68,15 @@ class FieldDescription:
     choices
         The allowed words; empty unless the type is ``choice``.
     length
-        How many values ``numbers`` and ``integers`` take.
+        How many values ``numbers`` and ``integers`` take, or each entry of a ``list`` whose entries are lists.
     unit
         The unit of the value, or "".
     advanced
         Whether it is folded away at first.
     hint
-        Further wishes of the step to the form, for example where to look for choices.
+        Further wishes of the step to the form: ``choices`` names where to look for them, ``empty`` is what no value
+        means in a word or two, and ``when`` maps another setting to the words with which this one has an effect
+        (with others it must keep its default).
     """
 
     name: str
@@ -151,16 +165,26 @@ def describe_step(step: type[Step]) -> StepDescription:
     )
 
 
-def describe_fields(step: type[Step]) -> tuple[FieldDescription, ...]:
-    """Return the settings of `step` in their order."""
+def describe_fields(step: type[BaseModel]) -> tuple[FieldDescription, ...]:
+    """Return the settings of `step`, or of any other settings model, in their order."""
     schema = step.model_json_schema()
     required = set(schema.get("required", ()))
     # The schema fills in a title of its own where the step gives none; "Sigma Seeds" is not how people write.
     titles = {name: field.title or name.replace("_", " ").capitalize() for name, field in step.model_fields.items()}
-    return tuple(
+    described = (
         _describe_field(name, {**plain, "title": titles[name]}, schema.get("$defs", {}), name in required)
         for name, plain in schema.get("properties", {}).items()
     )
+    return tuple(_without_unit(field) if step.model_fields[field.name].title is None else field for field in described)
+
+
+def _without_unit(field: FieldDescription) -> FieldDescription:
+    """Take the unit out of a title that was made from the name, since it is shown behind the value."""
+    ending = _UNIT_ENDINGS.search(field.title) if field.unit else None
+    return dataclasses.replace(field, title=field.title[: ending.start()]) if ending else field
+
+
+_UNIT_ENDINGS = re.compile(r"( per)? (um|vox|s|mb)$")
 
 
 def _describe_field(name: str, plain: dict[str, Any], definitions: dict[str, Any], required: bool) -> FieldDescription:
@@ -183,7 +207,7 @@ def _describe_field(name: str, plain: dict[str, Any], definitions: dict[str, Any
         maximum=scalar.get("maximum", scalar.get("exclusiveMaximum")),
         exclusive_minimum="exclusiveMinimum" in scalar,
         choices=_choices(scalar),
-        length=len(value["prefixItems"]) if "prefixItems" in value else None,
+        length=_length(value, scalar),
         unit=plain.get("unit") or value.get("unit") or scalar.get("unit") or "",
         advanced=bool(plain.get("advanced", False)),
         hint={key: entry for key, entry in plain.items() if key not in known},
@@ -216,6 +240,11 @@ def _without_null(plain: dict[str, Any], definitions: dict[str, Any]) -> tuple[b
     return nullable, {"type": "string", "unit": next((o["unit"] for o in filled if "unit" in o), "")}
 
 
+def _length(value: dict[str, Any], scalar: dict[str, Any]) -> int | None:
+    fixed = value.get("prefixItems") or scalar.get("prefixItems")
+    return len(fixed) if fixed else None
+
+
 def _choices(scalar: dict[str, Any]) -> tuple[str, ...]:
     if "const" in scalar:
         return (str(scalar["const"]),)
@@ -227,4 +256,4 @@ def _type_name(value: dict[str, Any], scalar: dict[str, Any]) -> FieldType:
         return "choice" if _choices(scalar) else _SCALARS.get(value.get("type", ""), "text")
     if "prefixItems" in value and scalar.get("type") in ("number", "integer"):
         return "numbers" if scalar["type"] == "number" else "integers"
-    return "list"
+    return "group" if scalar.get("type") == "object" else "list"

@@ -35,7 +35,7 @@ from plantseg_app.core.registry import Registry
 from plantseg_app.core.volume import Kind, Shape3, Volume
 from plantseg_app.errors import InputError, RequestError, did_you_mean
 
-__all__ = ["STEPS", "Cost", "Field", "Port", "SameAs", "Step", "make_step", "readable_errors"]
+__all__ = ["STEPS", "Cost", "Field", "Port", "SameAs", "Step", "make_step", "problems_by_field", "readable_errors"]
 
 
 class Cost(NamedTuple):
@@ -252,3 +252,22 @@ def readable_errors(error: ValidationError, owner: str, allowed: list[str]) -> s
         else:
             lines.append(f"{owner}.{place}: {problem['msg']}; {problem['input']!r} was given.")
     return " ".join(lines)
+
+
+def problems_by_field(error: ValidationError) -> dict[str, str]:
+    """Say for each setting that is wrong what is wrong with it, for a form that shows it beside the setting.
+
+    A problem that concerns several settings stands under "".
+    """
+    problems: dict[str, list[str]] = {}
+    for problem in error.errors(include_url=False):
+        field, *inner = (str(part) for part in problem["loc"]) if problem["loc"] else ("",)
+        if problem["type"] == "value_error":
+            sentence = f"{problem['ctx']['error']}."
+        elif problem["type"] == "missing":
+            sentence = "A value is needed."
+        else:
+            sentence = f"{problem['msg']}; {problem['input']!r} was given."
+        place = f"{'.'.join(inner)}: " if inner else ""
+        problems.setdefault(field, []).append(place + sentence[:1].upper() + sentence[1:])
+    return {field: " ".join(sentences) for field, sentences in problems.items()}

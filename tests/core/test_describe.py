@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Literal
 
 import pytest
+from pydantic import BaseModel
 
 from plantseg_app.core.describe import FieldDescription, describe_fields, describe_step
 from plantseg_app.core.fields import Fraction, Micrometre, PerAxis, Seconds, SigmaVox, TextList
@@ -16,6 +17,10 @@ from plantseg_app.core.volume import Kind
 class Way(enum.StrEnum):
     SHORT = "short"
     LONG = "long"
+
+
+class Part(BaseModel):
+    size_um: Micrometre = 1.0
 
 
 @pytest.fixture
@@ -42,6 +47,9 @@ def step() -> Iterator[type[Step]]:
         flag: bool = True
         text: str = Field("", title="A text")
         either: Literal["auto"] | int = "auto"
+        offsets: tuple[tuple[int, int, int], ...] = ()
+        parts: tuple[Part, ...] = ()
+        part: Part = Part()
 
         def run(self, inputs, context):
             return inputs["image"]
@@ -65,7 +73,11 @@ def test_each_field_says_its_type_range_and_unit(step):
         "flag": "boolean",
         "text": "text",
         "either": "text",
+        "offsets": "list",
+        "parts": "group",
+        "part": "group",
     }
+    assert (fields["offsets"].length, fields["names"].length) == (3, None)
     assert fields["needed"].required
     assert (fields["needed"].minimum, fields["needed"].exclusive_minimum) == (0, True)
     assert (fields["beta"].minimum, fields["beta"].maximum, fields["beta"].default) == (0.0, 1.0, 0.6)
@@ -76,7 +88,7 @@ def test_each_field_says_its_type_range_and_unit(step):
     assert (fields["tile"].default, fields["tile"].length) == ([1, 2, 3], 3)
     assert (fields["mode"].choices, fields["way"].choices) == (("x", "y"), ("short", "long"))
     assert fields["way"].default == "long"
-    assert (fields["text"].title, fields["limit_s"].title) == ("A text", "Limit s")
+    assert (fields["text"].title, fields["limit_s"].title) == ("A text", "Limit")
 
 
 def test_a_step_is_described_in_plain_data(step):
@@ -86,7 +98,11 @@ def test_a_step_is_described_in_plain_data(step):
     assert [(port.name, port.optional) for port in described.ports] == [("image", False), ("mask", True)]
     plain = json.loads(json.dumps(described.to_json_dict()))
     assert plain["ports"][0]["kinds"] == ["raw", "labels"]
-    assert len(plain["fields"]) == 12
+    assert len(plain["fields"]) == 15
+
+
+def test_any_settings_model_is_described():
+    assert [(field.name, field.title, field.default) for field in describe_fields(Part)] == [("size_um", "Size", 1.0)]
 
 
 @pytest.mark.parametrize(

@@ -57,7 +57,7 @@ class LiftedMulticut(SuperpixelPartition):
     time_limit_s: Seconds | None = Field(
         60.0,
         description="The best cut found so far is taken after this time; empty for no limit.",
-        json_schema_extra={"advanced": True},
+        json_schema_extra={"advanced": True, "empty": "no limit"},
     )
 
     def join(self, over: Oversegmentation, inputs: Mapping[str, Volume], context: Context) -> NDArray[Any]:

@@ -35,7 +35,7 @@ class Multicut(SuperpixelPartition):
     time_limit_s: Seconds | None = Field(
         60.0,
         description="The best cut found so far is taken after this time; empty for no limit.",
-        json_schema_extra={"advanced": True},
+        json_schema_extra={"advanced": True, "empty": "no limit"},
     )
 
     def join(self, over: Oversegmentation, inputs: Mapping[str, Volume], context: Context) -> NDArray[Any]:

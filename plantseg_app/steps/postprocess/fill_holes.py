@@ -26,6 +26,7 @@ class FillHoles(Step):
     max_size: VoxelCount | None = Field(
         None,
         description="Larger holes stay; empty to fill all.",
+        json_schema_extra={"empty": "fill all"},
     )
     by_slice: bool = Field(
         False,

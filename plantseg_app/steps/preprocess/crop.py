@@ -30,12 +30,14 @@ class Crop(Step):
         "negative numbers count from the end, and two ranges are Y and X of all slices.",
     )
     start_vox: PerAxis[int] | None = Field(
-        None, description="Instead of the box: its first voxel along Z, Y, X.", json_schema_extra={"unit": "voxel"}
+        None,
+        description="Instead of the box: its first voxel along Z, Y, X.",
+        json_schema_extra={"unit": "voxel", "empty": "as the box says"},
     )
     stop_vox: PerAxis[int] | None = Field(
         None,
         description="Instead of the box: its end along Z, Y, X, not included.",
-        json_schema_extra={"unit": "voxel"},
+        json_schema_extra={"unit": "voxel", "empty": "as the box says"},
     )
 
     @field_validator("box")

@@ -56,17 +56,22 @@ class Rescale(Step):
     factor: PerAxis[Annotated[float, Field(gt=0.0, le=1000.0)]] = Field(
         _UNCHANGED,
         description="New number of voxels for each old one, along Z, Y, X; 0.5 halves. 2D images keep one slice.",
+        json_schema_extra={"when": {"to": ["factor"]}},
     )
     voxel_size_um: PerAxis[Micrometre] | None = Field(
-        None, description="The voxel size to reach along Z, Y, X in micrometres, as nearly as whole voxels allow."
+        None,
+        description="The voxel size to reach along Z, Y, X in micrometres, as nearly as whole voxels allow.",
+        json_schema_extra={"when": {"to": ["voxel-size"]}, "empty": "not given"},
     )
     shape_vox: PerAxis[Annotated[int, Field(ge=1, le=10**6)]] | None = Field(
-        None, description="The number of voxels to reach along Z, Y, X.", json_schema_extra={"unit": "voxel"}
+        None,
+        description="The number of voxels to reach along Z, Y, X.",
+        json_schema_extra={"unit": "voxel", "when": {"to": ["shape"]}, "empty": "not given"},
     )
     model: str = Field(
         "",
         description="The model whose voxel size to reach.",
-        json_schema_extra={"choices": "zoo.models"},
+        json_schema_extra={"choices": "zoo.models", "when": {"to": ["model"]}},
     )
     interpolation: Literal["nearest", "linear", "cubic"] = Field(
         "linear", description="How values between voxels are found; labels always take the nearest voxel."

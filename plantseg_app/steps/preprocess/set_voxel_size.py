@@ -21,7 +21,9 @@ class SetVoxelSize(Step):
     makes = SameAs("image")
 
     voxel_size_um: PerAxis[Micrometre] | None = Field(
-        None, description="Edge lengths of a voxel along Z, Y, X in micrometres; one number stands for all three."
+        None,
+        description="Edge lengths of a voxel along Z, Y, X in micrometres; one number stands for all three.",
+        json_schema_extra={"empty": "not given"},
     )
 
     def run(self, inputs: Mapping[str, Volume], context: Context) -> Volume:

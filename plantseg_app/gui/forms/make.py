@@ -1,0 +1,38 @@
+"""Which control a field gets."""
+
+from __future__ import annotations
+
+from plantseg_app.core.describe import FieldDescription
+from plantseg_app.gui.forms.editors import (
+    BooleanEditor,
+    ChoiceEditor,
+    Editor,
+    ListEditor,
+    OptionalEditor,
+    SourcedEditor,
+    TextEditor,
+)
+from plantseg_app.gui.forms.numbers import NumberEditor, NumbersEditor
+
+_EDITORS: dict[str, type[Editor]] = {
+    "number": NumberEditor,
+    "integer": NumberEditor,
+    "numbers": NumbersEditor,
+    "integers": NumbersEditor,
+    "boolean": BooleanEditor,
+    "choice": ChoiceEditor,
+    "text": TextEditor,
+    "list": ListEditor,
+}
+
+
+def has_editor(field: FieldDescription) -> bool:
+    """Whether a single control can show `field`; a group of settings gets a form of its own."""
+    return field.type in _EDITORS
+
+
+def make_editor(field: FieldDescription) -> Editor:
+    """Return a new control for `field`, not yet showing a value."""
+    sort = SourcedEditor if "choices" in field.hint and field.type == "text" else _EDITORS[field.type]
+    editor = sort(field)
+    return OptionalEditor(field, editor) if field.nullable else editor
