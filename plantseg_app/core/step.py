@@ -89,6 +89,8 @@ class Step(BaseModel, abc.ABC):
         The kind of the result, or `SameAs` one of the ports.
     version
         Raised when the same settings give another result than before.
+    keeps_grid
+        Whether each voxel of the result lies where that of the first input does; False for a crop, say.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -98,6 +100,7 @@ class Step(BaseModel, abc.ABC):
     reads: ClassVar[dict[str, Port]]
     makes: ClassVar[Kind | SameAs]
     version: ClassVar[int] = 1
+    keeps_grid: ClassVar[bool] = True
 
     @classmethod
     def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:

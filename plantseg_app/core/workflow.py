@@ -206,7 +206,9 @@ class Workflow(BaseModel):
         return changed
 
     def bind(self, given: Iterable[str]) -> Self:
-        """Return the workflow that runs with these sources: wires from absent optional sources are taken off.
+        """Return the workflow that runs with these sources: wires from absent optional ones are taken off.
+
+        So are steps that need them, when others do without.
 
         Raises
         ------
@@ -216,15 +218,24 @@ class Workflow(BaseModel):
         present = set(given)
         for name in present - set(self.sources):
             raise RequestError(f'The workflow {self.name} takes no "{name}". {did_you_mean(name, self.sources)}')
-        absent = {name for name in self.sources if name not in present}
+        absent = {name: name for name in self.sources if name not in present}
         for name in sorted(absent):
             if not self.sources[name].optional:
                 raise RequestError(f'The workflow {self.name} needs "{name}". {self.sources[name].help}'.rstrip())
+        # What cannot work without an absent image, such as a crop of it, is absent too.
+        for name in self.order():
+            node = self.nodes[name]
+            lost = [s for port, s in node.inputs.items() if s in absent and not node.step.reads[port].optional]
+            if lost and name in self.outputs:
+                raise RequestError(f'The workflow {self.name} needs "{absent[lost[0]]}" to make "{name}".')
+            if lost:
+                absent[name] = absent[lost[0]]
         nodes = {
             name: node.model_copy(
                 update={"inputs": {port: src for port, src in node.inputs.items() if src not in absent}}
             )
             for name, node in self.nodes.items()
+            if name not in absent
         }
         sources = {name: source for name, source in self.sources.items() if name in present}
         bound = self.model_copy(update={"nodes": nodes, "sources": sources})

@@ -23,6 +23,7 @@ class Crop(Step):
     title = "Crop"
     reads = {"image": Port(tuple(Kind), "The image or labels to crop.")}
     makes = SameAs("image")
+    keeps_grid = False
 
     box: str = Field(
         ":, :, :",

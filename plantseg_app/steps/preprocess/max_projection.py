@@ -17,6 +17,7 @@ class MaxProjection(Step):
     title = "Maximum projection"
     reads = {"image": Port((Kind.RAW, Kind.BOUNDARY, Kind.FOREGROUND, Kind.NUCLEI), "The stack to project.")}
     makes = SameAs("image")
+    keeps_grid = False
 
     first_slice: int = Field(0, ge=0, le=10**6, description="The first slice that counts, from 0.")
     n_slices: int = Field(0, ge=0, le=10**6, description="How many slices count; 0 means all from the first on.")

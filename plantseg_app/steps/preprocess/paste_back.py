@@ -32,6 +32,7 @@ class PasteBack(Step):
         ),
     }
     makes = SameAs("image")
+    keeps_grid = False
 
     label_ids: Literal["new", "keep"] = Field(
         "new",

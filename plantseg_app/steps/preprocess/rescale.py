@@ -47,6 +47,7 @@ class Rescale(Step):
         "reference": Port(tuple(Kind), "The image whose shape or voxel size is wanted.", True, False),
     }
     makes = SameAs("image")
+    keeps_grid = False
 
     to: Target = Field(
         "factor",
