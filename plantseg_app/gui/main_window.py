@@ -11,11 +11,22 @@ from pathlib import Path
 
 from PySide6.QtCore import Qt
 from PySide6.QtGui import QCloseEvent, QDragEnterEvent, QDropEvent
-from PySide6.QtWidgets import QMainWindow, QMessageBox, QSplitter, QStackedWidget, QVBoxLayout, QWidget
+from PySide6.QtWidgets import (
+    QHBoxLayout,
+    QMainWindow,
+    QMessageBox,
+    QSplitter,
+    QStackedWidget,
+    QVBoxLayout,
+    QWidget,
+)
 
 from plantseg_app.core.volume import Kind, Volume
 from plantseg_app.core.workflow import Workflow
 from plantseg_app.errors import PlantSegError
+from plantseg_app.gui.areas.area import Area
+from plantseg_app.gui.areas.models_area import ModelsArea
+from plantseg_app.gui.areas.switch import AreaSwitch
 from plantseg_app.gui.document import Document, OpenImage, Result
 from plantseg_app.gui.qt_runner import Job, QtRunner
 from plantseg_app.gui.run_bar import RunBar
@@ -33,6 +44,8 @@ from plantseg_app.io import read_volume
 from plantseg_app.run.roles import guess_role
 
 PAGES: tuple[type[Page], ...] = (LoadPage, PreparePage, PredictPage, SegmentPage, ProofreadPage, ExportPage)
+AREAS: tuple[type[Area], ...] = (ModelsArea,)
+_WIZARD = ("Segment", "From an image to cells, step by step.")
 
 
 class MainWindow(QMainWindow):
@@ -60,6 +73,7 @@ class MainWindow(QMainWindow):
             go_to=self.go_to,
         )
         self.pages: list[Page] = [page(self.bench) for page in PAGES]
+        self.areas: list[Area] = [area(self.bench) for area in AREAS]
         self._build()
         self._connect()
         self.setStyleSheet(self.viewer.stylesheet())
@@ -81,14 +95,25 @@ class MainWindow(QMainWindow):
         workspace.setStretchFactor(1, 1)
         workspace.setSizes([350, 690, 240])
         workspace.setChildrenCollapsible(False)
+        self.area_stack = QStackedWidget()
+        for area in (workspace, *self.areas):
+            self.area_stack.addWidget(area)
         content = QWidget()
         column = QVBoxLayout(content)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(0)
-        column.addWidget(self.stepper)
-        column.addWidget(workspace, 1)
+        column.addLayout(self._top_row())
+        column.addWidget(self.area_stack, 1)
         column.addWidget(self.run_bar)
         self.setCentralWidget(content)
+
+    def _top_row(self) -> QHBoxLayout:
+        self.area_switch = AreaSwitch([_WIZARD, *((area.title, area.hint) for area in self.areas)])
+        self.area_switch.show_current(0)
+        row = QHBoxLayout()
+        row.addWidget(self.stepper, 1)
+        row.addWidget(self.area_switch)
+        return row
 
     def _layers_panel(self) -> QWidget:
         panel = QSplitter(Qt.Orientation.Vertical)
@@ -99,6 +124,7 @@ class MainWindow(QMainWindow):
 
     def _connect(self) -> None:
         self.stepper.chosen.connect(self._open_page)
+        self.area_switch.chosen.connect(self.open_area)
         self.run_bar.cancelled.connect(self.cancel)
         self.document.images_changed.connect(self._show_images)
         for changed in (self.document.images_changed, self.document.workflow_changed, self.document.results_changed):
@@ -119,12 +145,19 @@ class MainWindow(QMainWindow):
         return self.pages[self.page_stack.currentIndex()]
 
     def go_to(self, title: str) -> None:
-        """Open the page with this title, if it is within reach."""
+        """Open the page with this title, or the one that has to be done before it."""
         index = [page.title for page in self.pages].index(title)
-        if index <= self._reachable():
-            self._open_page(index)
+        self._open_page(min(index, self._reachable()))
+
+    def open_area(self, index: int) -> None:
+        """Open the wizard (0) or one of the areas beside it."""
+        self.area_stack.setCurrentIndex(index)
+        self.area_switch.show_current(index)
+        if index:
+            self.areas[index - 1].enter()
 
     def _open_page(self, index: int) -> None:
+        self.open_area(0)
         if index != self.page_stack.currentIndex():
             self.page.leave()
             self.page_stack.setCurrentIndex(index)

@@ -134,6 +134,25 @@ def with_model(workflow: Workflow, model: str) -> Workflow:
     return workflow
 
 
+def workflow_with_model(workflow: Workflow, model: str) -> Workflow:
+    """Return `workflow` working with `model`, or the ready-made one of the model's family where that does not fit.
+
+    Raises
+    ------
+    RequestError
+        If there is no such model.
+    InputError
+        If its card is damaged.
+    """
+    from plantseg_app.zoo.catalogue import find_model
+
+    find_model(model)
+    try:
+        return with_model(workflow, model)
+    except RequestError:
+        return with_model(find_workflow(default_workflow(model)), model)
+
+
 def default_workflow(model: str | None) -> str:
     """Return the name of the workflow that suits a model: that of its network family.
 

@@ -1,0 +1,198 @@
+"""Everything that a card says about one model, as a person reads it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from html import escape
+from pathlib import Path
+
+from PySide6.QtCore import QSize, Qt
+from PySide6.QtGui import QPainter, QPaintEvent, QPixmap
+from PySide6.QtWidgets import QSizePolicy, QVBoxLayout, QWidget
+
+from plantseg_app.errors import InputError
+from plantseg_app.gui.areas.area import scrolling_column
+from plantseg_app.gui.areas.model_table import FINDS, ModelEntry
+from plantseg_app.gui.wizard.page import sentence
+from plantseg_app.run.estimate import human_bytes
+from plantseg_app.zoo.card import DataSource, ModelCard, Score
+from plantseg_app.zoo.catalogue import InstalledModel
+from plantseg_app.zoo.load import verify_weights
+
+_PICTURE = "picture.png"
+_HIGHEST_PX = 420
+# Up to this size the checksum takes less time than a person notices.
+_CHECKED_AT_ONCE_BYTES = 64 * 2**20
+_SEEN_AS = {"train": "learned from", "validation": "chosen by", "test": "tested on"}
+
+
+class Picture(QWidget):
+    """A picture that is made smaller, never larger, to fit the width it gets."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__()
+        self.setAccessibleName(name)
+        self._pixmap = QPixmap()
+        policy = QSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Fixed)
+        policy.setHeightForWidth(True)
+        self.setSizePolicy(policy)
+
+    def show_file(self, path: Path) -> None:
+        """Show the picture in `path`, or nothing when there is none."""
+        self._pixmap = QPixmap(str(path)) if path.is_file() else QPixmap()
+        self.setVisible(not self._pixmap.isNull())
+        self.updateGeometry()
+        self.update()
+
+    def hasHeightForWidth(self) -> bool:  # noqa: N802 - Qt's name
+        """Return whether the height follows from the width: yes."""
+        return True
+
+    def heightForWidth(self, width: int) -> int:  # noqa: N802 - Qt's name
+        """Return the height that goes with a width."""
+        return self._fitted(width).height()
+
+    def sizeHint(self) -> QSize:  # noqa: N802 - Qt's name
+        """Return the size it would like."""
+        return self._fitted(self._pixmap.width())
+
+    def paintEvent(self, event: QPaintEvent) -> None:  # noqa: N802 - Qt's name
+        """Draw the picture at the left."""
+        del event
+        if self._pixmap.isNull():
+            return
+        painter = QPainter(self)
+        painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform)
+        size = self._fitted(self.width())
+        painter.drawPixmap(0, 0, size.width(), size.height(), self._pixmap)
+
+    def _fitted(self, width: int) -> QSize:
+        if self._pixmap.isNull():
+            return QSize(0, 0)
+        limit = QSize(min(width, self._pixmap.width()), min(_HIGHEST_PX, self._pixmap.height()))
+        return self._pixmap.size().scaled(limit, Qt.AspectRatioMode.KeepAspectRatio)
+
+
+class ModelDetails(QWidget):
+    """The card of the chosen model, or why a folder is none."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        area, column = scrolling_column(300)
+        self.head = sentence()
+        self.head.setAccessibleName("What the model is for")
+        self.picture = Picture("Picture: image, result and truth")
+        self.picture.setToolTip("Images that the model has not learned from, what was made of them, and the truth.")
+        self.body = sentence()
+        self.body.setAccessibleName("Facts, scores and data of the model")
+        for widget in (self.head, self.picture, self.body):
+            column.addWidget(widget)
+        column.addStretch(1)
+        whole = QVBoxLayout(self)
+        whole.setContentsMargins(0, 0, 0, 0)
+        whole.addWidget(area)
+        self.show_entry(None)
+
+    def show_entry(self, entry: ModelEntry | None) -> None:
+        """Show a model; None when nothing is chosen."""
+        if entry is None or entry.model is None:
+            self.picture.show_file(Path())
+            self.head.setText(
+                "Choose a model to see what it is for." if entry is None else f"<h3>{escape(entry.id)}</h3>"
+            )
+            self.body.setText("" if entry is None else _broken(entry))
+            return
+        card = entry.model.card
+        self.head.setText(f"<h3>{escape(card.title)}</h3><p>{escape(card.description)}</p>")
+        self.picture.show_file(entry.folder / _PICTURE)
+        self.body.setText(_facts(entry.model) + _scores(card.scores) + _data(card.data) + _origin(card))
+
+
+def _broken(entry: ModelEntry) -> str:
+    return f"<p><b>This model cannot be used.</b> {escape(entry.reason)}</p><p>{escape(str(entry.folder))}</p>"
+
+
+def _facts(model: InstalledModel) -> str:
+    card = model.card
+    inputs = [f"{channel.name}. {channel.description}".rstrip(". ") for channel in card.inputs]
+    outputs = [
+        output.name
+        if output.name == FINDS.get(output.kind)
+        else f"{output.name} ({FINDS.get(output.kind, output.kind)})"
+        for output in card.outputs
+    ]
+    diameter = "" if card.object_diameter_um is None else f"about {card.object_diameter_um:g} µm across"
+    return _table(
+        [
+            ("Sees", "single slices" if card.dimensionality == "2D" else "stacks"),
+            ("Reads", "; ".join(inputs)),
+            ("Makes", ", ".join(outputs)),
+            ("Voxel size", voxel_size_text(card)),
+            ("Objects", diameter),
+            ("Microscopy", card.modality or "not stated"),
+            ("Licence", card.licence),
+            ("Size", human_bytes(card.weights.size_bytes)),
+            ("Weights", checksum_text(model)),
+            ("Id", card.id),
+            ("Folder", str(model.folder)),
+        ]
+    )
+
+
+def voxel_size_text(card: ModelCard) -> str:
+    """Return at which voxel size the model was trained, in words."""
+    if card.voxel_size_um is None:
+        return "any"
+    if card.dimensionality == "2D":
+        return " × ".join(f"{length:g}" for length in card.voxel_size_um[1:]) + " µm (Y, X)"
+    return " × ".join(f"{length:g}" for length in card.voxel_size_um) + " µm (Z, Y, X)"
+
+
+def checksum_text(model: InstalledModel) -> str:
+    """Return whether the weights are those that the card describes."""
+    if model.card.weights.size_bytes > _CHECKED_AT_ONCE_BYTES and model.weights_path.is_file():
+        return "checked when the model is used first"
+    try:
+        verify_weights(model)
+    except InputError as error:
+        return f"damaged: {error}"
+    return "checked: they are those that the card describes"
+
+
+def _scores(scores: Sequence[Score]) -> str:
+    if not scores:
+        return "<h4>Scores</h4><p>Nobody has measured how good it is.</p>"
+    rows = [(score.data, score.metric.replace("_", " "), f"{score.value:g}", score.remark) for score in scores]
+    return "<h4>Scores</h4>" + _grid(("measured on", "metric", "value", "remark"), rows)
+
+
+def _data(data: Sequence[DataSource]) -> str:
+    if not data:
+        return "<h4>Images</h4><p>The card does not say what it learned from.</p>"
+    rows = [
+        (_SEEN_AS[source.seen_as], source.name, source.licence or "not stated", source.provenance) for source in data
+    ]
+    return "<h4>Images</h4>" + _grid(("role", "images", "licence", "source"), rows)
+
+
+def _origin(card: ModelCard) -> str:
+    facts = [("Authors", ", ".join(card.authors)), ("Citation", card.citation), ("Training", card.training)]
+    return "<h4>Origin</h4>" + _table(facts)
+
+
+def _table(facts: Iterable[tuple[str, str]]) -> str:
+    rows = "".join(
+        f'<tr><td style="padding-right: 12px"><b>{escape(name)}</b></td><td>{escape(text)}</td></tr>'
+        for name, text in facts
+        if text
+    )
+    return f'<table cellspacing="0" cellpadding="2">{rows}</table>'
+
+
+def _grid(titles: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    head = "".join(f'<th align="left" style="padding-right: 12px">{escape(title)}</th>' for title in titles)
+    body = "".join(
+        "<tr>" + "".join(f'<td style="padding-right: 12px">{escape(cell)}</td>' for cell in row) + "</tr>"
+        for row in rows
+    )
+    return f'<table cellspacing="0" cellpadding="2"><tr>{head}</tr>{body}</table>'

@@ -1,0 +1,85 @@
+"""A window, a machine without models of its own, tiny models and tiny stacks."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pytestqt.qtbot import QtBot
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """What the program keeps lies in a fresh folder; child processes inherit it."""
+    folder = tmp_path / "home"
+    monkeypatch.setenv("PLANTSEG_APP_HOME", str(folder))
+    return folder
+
+
+@pytest.fixture
+def window(qtbot: QtBot, home: Path) -> Iterator[Any]:
+    from plantseg_app.gui.main_window import MainWindow
+
+    window = MainWindow()
+    window.show()
+    qtbot.waitExposed(window)
+    yield window
+    window.close()
+    qtbot.waitUntil(lambda: not window.isVisible(), timeout=30_000)
+    window.deleteLater()
+    qtbot.wait(50)
+
+
+@pytest.fixture
+def open_area(window: Any) -> Callable[[str], Any]:
+    """Open an area by its word and return it."""
+
+    def opened(title: str) -> Any:
+        index = [area.title for area in window.areas].index(title)
+        window.open_area(index + 1)
+        return window.areas[index]
+
+    return opened
+
+
+@pytest.fixture
+def tiny_model() -> Callable[..., Path]:
+    """Make a model with random weights in a folder."""
+
+    def made(folder: Path, model_id: str = "tiny", **changes: object) -> Path:
+        import torch
+
+        from plantseg_app.networks.boundary.family import BoundaryFamily
+        from plantseg_app.networks.weights import save_weights
+        from plantseg_app.zoo.card import ModelCard
+
+        family = BoundaryFamily(feature_maps=(2, 4))
+        folder.mkdir(parents=True)
+        torch.manual_seed(0)
+        save_weights(family.build(), folder / "weights.safetensors")
+        stored = (folder / "weights.safetensors").read_bytes()
+        plain: dict[str, Any] = {
+            "id": model_id,
+            "title": "Tiny",
+            "description": "For tests <of markup>.",
+            "family": family.to_plain(),
+            "dimensionality": "3D",
+            "modality": "spinning disk",
+            "inputs": [{"name": "membrane"}],
+            "outputs": [{"name": "boundary", "kind": "boundary"}],
+            "normalisation": {"method": "percentile"},
+            "weights": {
+                "file": "weights.safetensors",
+                "sha256": hashlib.sha256(stored).hexdigest(),
+                "size_bytes": len(stored),
+            },
+            "licence": "MIT",
+            "authors": ["Nobody"],
+        }
+        (folder / "card.yaml").write_text(ModelCard(**{**plain, **changes}).to_yaml(), encoding="utf-8")
+        return folder
+
+    return made
