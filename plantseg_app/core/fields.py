@@ -39,8 +39,8 @@ def _repeat_single(value: object) -> object:
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
 """A share between 0 and 1."""
 
-Beta = Annotated[float, Field(ge=0.0, le=1.0)]
-"""Over- against under-segmentation of a graph partition; `DEFAULT_BETA` everywhere."""
+Beta = Annotated[float, Field(ge=0.0, le=1.0, json_schema_extra={"main": True})]
+"""Over- against under-segmentation of a graph partition; `DEFAULT_BETA` everywhere. The one setting to play with."""
 
 DEFAULT_BETA = 0.6
 """Boundaries with a mean evidence above 1 - 0.6 speak for a cut."""

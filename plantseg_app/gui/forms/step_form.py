@@ -11,12 +11,13 @@ from collections.abc import Collection, Mapping
 from typing import Any, Generic, TypeVar
 
 from pydantic import BaseModel, ValidationError
-from PySide6.QtCore import Qt, Signal
-from PySide6.QtWidgets import QHBoxLayout, QLabel, QPushButton, QToolButton, QVBoxLayout, QWidget
+from PySide6.QtCore import Signal
+from PySide6.QtWidgets import QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
 
 from plantseg_app.core.describe import FieldDescription, describe_fields
 from plantseg_app.core.step import problems_by_field
 from plantseg_app.errors import RequestError, did_you_mean
+from plantseg_app.gui.forms.fold import Fold
 from plantseg_app.gui.forms.make import has_editor
 from plantseg_app.gui.forms.row import FieldRow
 
@@ -124,7 +125,7 @@ class StepForm(QWidget, Generic[S]):
     def _build(self, folds: bool) -> None:
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
-        self.advanced = _Fold("Advanced")
+        self.advanced = Fold("Advanced")
         for row in self.rows.values():
             (self.advanced.column if folds and row.field.advanced else column).addWidget(row)
         column.addWidget(self.advanced)
@@ -218,41 +219,3 @@ class StepForm(QWidget, Generic[S]):
 def _applies(field: FieldDescription, values: Mapping[str, Any]) -> bool:
     """Whether `field` has an effect beside the other values."""
     return all(values.get(other) in words for other, words in field.hint.get("when", {}).items())
-
-
-class _Fold(QWidget):
-    """A section that is closed at first."""
-
-    def __init__(self, title: str) -> None:
-        super().__init__()
-        self._title = title
-        self.button = QToolButton()
-        self.button.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
-        self.button.setCheckable(True)
-        self.button.setAutoRaise(True)
-        self.button.setProperty("role", "fold")
-        self.button.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
-        self.button.setAccessibleName(title)
-        self.button.setToolTip("Show or hide the settings that rarely need a change.")
-        self.button.toggled.connect(self._turn)
-        self._inside = QWidget()
-        self.column = QVBoxLayout(self._inside)
-        self.column.setContentsMargins(12, 0, 0, 0)
-        whole = QVBoxLayout(self)
-        whole.setContentsMargins(0, 0, 0, 0)
-        whole.addWidget(self.button)
-        whole.addWidget(self._inside)
-        self.say_changed(0)
-        self._turn(False)
-
-    def open(self) -> None:
-        """Show what is inside."""
-        self.button.setChecked(True)
-
-    def say_changed(self, count: int) -> None:
-        """Tell how many settings inside differ from their defaults, since they may be out of sight."""
-        self.button.setText(f"{self._title} ({count} changed)" if count else self._title)
-
-    def _turn(self, is_open: bool) -> None:
-        self.button.setArrowType(Qt.ArrowType.DownArrow if is_open else Qt.ArrowType.RightArrow)
-        self._inside.setVisible(is_open)
