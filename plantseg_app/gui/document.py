@@ -16,7 +16,8 @@ from plantseg_app.core.step import Step
 from plantseg_app.core.volume import Kind, Volume
 from plantseg_app.core.workflow import Workflow
 from plantseg_app.run.jobs import ReadOptions
-from plantseg_app.run.roles import ROLES, assign_sources, suggested_workflow
+from plantseg_app.run.roles import assign_sources, suggested_workflow
+from plantseg_app.run.workflow_edit import nodes_in_group
 from plantseg_app.run.workflows import find_workflow
 
 
@@ -189,7 +190,13 @@ class Document(QObject):
 
     def set_result(self, result: Result) -> None:
         """Take a result in place of an older one of that name."""
+        self.results.pop(result.name, None)
         self.results[result.name] = result
+        self.results_changed.emit()
+
+    def add_copy(self, result: Result) -> None:
+        """Keep a result beside the others without making it the newest one."""
+        self.results = {result.name: result, **self.results}
         self.results_changed.emit()
 
     def remove_result(self, name: str) -> None:
@@ -203,17 +210,13 @@ class Document(QObject):
 
     @property
     def cells(self) -> Result | None:
-        """The segmentation that the pages after Segment work on: the main output of the workflow, else the newest."""
-        main = self.results.get(self.workflow.outputs[0]) if self.workflow.outputs else None
-        if main is not None and main.volume.kind.is_labels:
-            return main
-        flat, layered = self.latest(Kind.LABELS), self.latest(Kind.LAYERED_LABELS)
-        if flat is not None:
-            return flat
-        image = next((image for image in self.images.values() if ROLES[image.role].kind is Kind.LABELS), None)
-        if layered is None and image is not None:
-            return Result(image.name, image.volume, self.workflow)
-        return layered
+        """The segmentation that the pages after Segment work on: the newest one, or labels that were opened."""
+        intermediate = set(nodes_in_group(self.workflow, "superpixels"))
+        for result in reversed(self.results.values()):
+            if result.volume.kind.is_labels and result.name not in intermediate:
+                return result
+        opened = self.with_role("labels")
+        return Result(opened.name, opened.volume, self.workflow) if opened is not None else None
 
     def clear(self) -> None:
         """Close everything."""

@@ -48,12 +48,14 @@ def grid_of(volume: Volume) -> Grid:
 
 def _field_of_view(volume: Volume) -> tuple[Shape3, Shape3, VoxelSize]:
     """Return first voxel, end and voxel size of the box that the volume covers, in voxels of the full image."""
-    place, origin = volume.place, volume.origin
+    place, full_shape = volume.place, volume.origin.shape_vox or volume.shape_vox
     if place is not None:
         return place.start_vox, place.stop_vox, place.full_voxel_size_um or VoxelSize(1.0, 1.0, 1.0)
-    if volume.voxel_size_um is None and origin.shape_vox is not None:
-        return (0, 0, 0), origin.shape_vox, VoxelSize(1.0, 1.0, 1.0)
-    return (0, 0, 0), volume.shape_vox, volume.spacing
+    if volume.voxel_size_um is None:
+        return (0, 0, 0), full_shape, VoxelSize(1.0, 1.0, 1.0)
+    # Not the voxel size as it was read: it may have been corrected since.
+    lengths = zip(volume.voxel_size_um, volume.shape_vox, full_shape, strict=True)
+    return (0, 0, 0), full_shape, VoxelSize(*(edge * n / full for edge, n, full in lengths))
 
 
 def _vector(values: object) -> Vector3:

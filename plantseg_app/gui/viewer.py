@@ -216,8 +216,18 @@ class Viewer:
         """Whether the volume is shown rather than a slice."""
         return bool(self.model.dims.ndisplay == 3)
 
-    def set_side_by_side(self, on: bool) -> None:
-        """Show every visible layer in a tile of its own, or all on top of each other."""
+    def set_outlines(self, name: str, on: bool) -> None:
+        """Draw the labels `name` as outlines, or filled."""
+        layer = self._find(name)
+        if isinstance(layer, Labels):
+            layer.contour = 2 if on else 0
+            layer.opacity = 1.0 if on else _LABELS_OPACITY
+
+    def set_side_by_side(self, on: bool, names: Sequence[str] = ()) -> None:
+        """Show the layers `names`, each in a tile of its own, or all layers on top of each other."""
+        if on:
+            for layer in self.model.layers:
+                layer.visible = layer.name in names
         self.model.canvas.grid.enabled = on
 
     def picture(self) -> NDArray[np.uint8]:
