@@ -53,6 +53,8 @@ class Stack:
         For messages.
     source
         The files it was read from, to notice the same stack in training and validation.
+    share
+        Share of the training patches that come from it; None: what others leave, by its labelled voxels.
     """
 
     image: NDArray[Any]
@@ -63,6 +65,7 @@ class Stack:
     voxel_size_um: VoxelSize | None = None
     name: str = ""
     source: str = ""
+    share: float | None = None
 
     @classmethod
     def from_arrays(
@@ -213,7 +216,8 @@ def expand(entries: Sequence[StackFiles]) -> list[StackFiles]:
         matches = sorted(glob.glob(pattern))
         if not matches:
             raise RequestError(f"No file matches {pattern}.")
-        found += [_filled(entry, pattern, match) for match in matches]
+        each = entry.model_copy(update={"share": entry.share / len(matches)}) if entry.share else entry
+        found += [_filled(each, pattern, match) for match in matches]
     return found
 
 
@@ -257,7 +261,7 @@ def read_stack(files: StackFiles, settings: DataSettings) -> Stack:
         spacing = VoxelSize(*settings.voxel_size_um)
     normalisation = settings.normalisation or _DEFAULT_NORMALISATION
     made = Stack.from_arrays(image, labels, known, normalisation, spacing, raw.name)
-    return dataclasses.replace(made, source=str(Path(files.path or files.image).resolve()))
+    return dataclasses.replace(made, source=str(Path(files.path or files.image).resolve()), share=files.share)
 
 
 def _read_labels(files: StackFiles, ignore: int | None) -> tuple[NDArray[Any], NDArray[np.bool_] | None]:

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from plantseg_app.core.volume import VoxelSize
+from plantseg_app.errors import RequestError
 from plantseg_app.train.data import Stack
 from plantseg_app.train.intensity import change_intensity
 from plantseg_app.train.settings import AugmentSettings, PatchSettings
@@ -27,6 +28,7 @@ MakeTarget = Callable[[NDArray[Any], VoxelSize | None], NDArray[np.float32]]
 
 _BLOCK = (16, 16)
 _TRIES = 8
+_ROUNDING = 1e-6
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -93,6 +95,25 @@ class LabelledPlaces:
         return np.asarray(np.minimum(place, self._limits - 1), np.float64)
 
 
+def shares(stacks: Sequence[Stack], counts: Sequence[int]) -> NDArray[np.float64]:
+    """Return the probability of each stack: its `share`; what these leave is divided by the labelled voxels `counts`.
+
+    Raises
+    ------
+    RequestError
+        If the shares come to more than 1, or leave nothing for a stack without one.
+    """
+    asked = np.array([stack.share or 0.0 for stack in stacks])
+    rest = np.where(asked > 0, 0.0, np.asarray(counts, float))
+    total, n_others = float(asked.sum()), int((asked == 0).sum())
+    if total > 1 + _ROUNDING or (n_others and total > 1 - _ROUNDING):
+        others = f", and {n_others} stacks without a share are to get the rest" if n_others else ""
+        raise RequestError(f"The shares under data.train come to {total:g}{others}; make them less, in sum below 1.")
+    # Without others, and where a stack with a share held no label, the shares are stretched to 1.
+    wanted = asked + (1 - total) * rest / rest.sum() if n_others else asked
+    return np.asarray(wanted / wanted.sum())
+
+
 class PatchSource:
     """Makes training patches of some stacks.
 
@@ -114,8 +135,7 @@ class PatchSource:
         self.patches = patches
         self.augment = augment
         self._labelled = [LabelledPlaces(stack) for stack in self.stacks]
-        counts = np.array([places.count for places in self._labelled], float)
-        self._share = np.cumsum(counts / counts.sum())
+        self._share = np.cumsum(shares(self.stacks, [places.count for places in self._labelled]))
 
     def sample(self, rng: np.random.Generator) -> Sample:
         """Return one patch; all randomness comes from `rng`."""

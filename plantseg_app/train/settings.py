@@ -36,7 +36,7 @@ class _Part(BaseModel):
 class StackFiles(_Part):
     """Where one labelled image lies: both in one HDF5 file (`path`), or in two files (`image` and `labels`).
 
-    A `*` in `image` and `labels` (and `ignore`) stands for the same text in each and makes one stack a match.
+    A `*` in both (and in `ignore`) stands for the same text and makes one stack a match; these divide a `share`.
     """
 
     path: str = Field("", description="An HDF5 file that holds image and labels.")
@@ -46,11 +46,12 @@ class StackFiles(_Part):
     image_dataset: str | None = Field(None, description="Data set of the image; the usual names are found.")
     labels_dataset: str | None = Field(None, description="Data set of the labels; the usual names are found.")
     axes: str | None = Field(None, description="What the stored axes are, such as ZYX, where the file does not say.")
-    channel: int | str | None = Field(
-        None, description='Channel of the image from 0, its name, "gray", or "all" for several.'
-    )
+    channel: int | str | None = Field(None, description='Channel of the image from 0, its name, "gray", or "all".')
     voxel_size_um: tuple[Micrometre, Micrometre, Micrometre] | None = Field(
         None, description="Voxel size Z, Y, X where the file is silent or wrong.", json_schema_extra={"unit": "um"}
+    )
+    share: float | None = Field(
+        None, gt=0, le=1, description="Share of the training patches from here; empty: by the labelled voxels."
     )
 
     @model_validator(mode="after")
@@ -280,7 +281,7 @@ class TrainSettings(_Part):
     precision: Literal["auto", "float32", "bfloat16"] = Field(
         "auto", description="Type of the convolutions; auto: 16 bits where the hardware has them."
     )
-    channels_last: bool = Field(False, description="Memory layout; faster on graphics cards, slower on processors.")
+    channels_last: bool = Field(True, description="Memory layout with the channels together, which is faster.")
     device: str = Field("auto", description="auto, cpu, cuda:0 or mps.")
     seed: Seed = Field(0, description="Seed of everything random.")
     tensorboard: bool = Field(False, description="Write scalars and example images for TensorBoard.")

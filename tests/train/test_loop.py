@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+import types
 from pathlib import Path
 
 import numpy as np
@@ -359,3 +360,41 @@ def test_tensorboard_is_asked_for_by_name_when_absent(
     monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
     with pytest.raises(RequestError, match=r"pip install .plantseg-app\[tensorboard\]"):
         run(plan(tmp_path / "m", tensorboard=True), data)
+
+
+def test_tensorboard_hears_scalars_and_pictures_when_asked(
+    tmp_path: Path, data: Data, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[tuple[str, int, object]] = []
+
+    class Writer:
+        def __init__(self, folder: str) -> None:
+            assert folder == str(tmp_path / "m" / "run" / "tensorboard")
+
+        def add_scalar(self, name: str, value: float, step: int) -> None:
+            told.append((name, step, value))
+
+        def add_image(self, name: str, image: np.ndarray, step: int, dataformats: str) -> None:
+            assert dataformats == "HW"
+            told.append((name, step, image))
+
+        def close(self) -> None:
+            told.append(("closed", 0, None))
+
+    module = types.ModuleType("torch.utils.tensorboard")
+    module.SummaryWriter = Writer
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", module)
+    events = TrainEvents()
+    settings = plan(tmp_path / "m", tensorboard=True, stopping={"steps": 10}, validation={"every": 5})
+    run(settings, data, events=events)
+    steps = {name: [step for other, step, _ in told if other == name] for name, _, _ in told}
+    assert steps["train/bce"] == steps["train/dice"] == steps["train/learning_rate"] == [10]
+    assert steps["validation/loss"] == steps["validation/adapted-rand-error"] == [5, 10]
+    assert steps["validation/image"] == steps["validation/prediction"] == [5, 10]
+    pictures = [value for name, _, value in told if name == "validation/prediction"]
+    assert pictures[0].shape == (48, 24)
+    assert pictures[0].dtype == np.uint8
+    assert not np.array_equal(*pictures)
+    assert told[-1][0] == "closed"
+    # Nothing listens any more.
+    assert len(events.step) == len(events.validation) == 0

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import h5py
@@ -9,9 +10,9 @@ import tifffile
 
 from plantseg_app.core.context import QuietContext
 from plantseg_app.errors import InputError, RequestError
-from plantseg_app.train.data import Stack, check_lists, expand, load_data, split
-from plantseg_app.train.patches import LabelledPlaces
-from plantseg_app.train.settings import DataSettings, SplitSettings, StackFiles
+from plantseg_app.train.data import Stack, check_lists, expand, load_data, read_stack, split
+from plantseg_app.train.patches import LabelledPlaces, PatchSource, shares
+from plantseg_app.train.settings import AugmentSettings, DataSettings, PatchSettings, SplitSettings, StackFiles
 
 
 def write(path: Path, raw: np.ndarray, labels: np.ndarray, voxel: tuple = (0.4, 0.2, 0.2)) -> str:
@@ -126,3 +127,34 @@ def test_drawn_places_are_near_labels_and_never_elsewhere(tissue: tuple) -> None
     assert drawn[:, 1].max() < 48
     assert drawn[:, 2].min() >= 16
     assert drawn[:, 2].max() < 32
+
+
+def test_patches_come_from_stacks_by_share_or_by_labelled_voxels(tmp_path: Path, tissue: tuple) -> None:
+    raw, labels = tissue
+    for name in ("rare-a", "rare-b", "usual"):
+        write(tmp_path / f"{name}.h5", raw, np.where(labels > 0, labels, 1))
+    half = np.where(np.arange(labels.shape[2]) < labels.shape[2] // 2, np.maximum(labels, 1), 0)
+    write(tmp_path / "half.h5", raw, half)
+    rare = StackFiles(path=f"{tmp_path}/rare-*.h5", share=0.4)
+    others = [StackFiles(path=str(tmp_path / f"{name}.h5")) for name in ("usual", "half")]
+    stacks = [read_stack(files, DataSettings()) for files in expand([rare, *others])]
+    expected = np.array([0.2, 0.2, 0.4, 0.2])
+    np.testing.assert_allclose(shares(stacks, [LabelledPlaces(stack).count for stack in stacks]), expected)
+    # What is drawn follows: each stack is known by its own grey value.
+    drawn = [dataclasses.replace(stack, image=np.full_like(stack.image, i)) for i, stack in enumerate(stacks)]
+    drawn = [dataclasses.replace(stack, offset=np.zeros(1), width=np.ones(1)) for stack in drawn]
+    patches = PatchSettings(shape_vox=(1, 8, 8), min_labelled=0.0)
+    source = PatchSource(drawn, lambda found, _: found[None].astype(np.float32), patches, AugmentSettings.off())
+    came = [int(source.sample(np.random.default_rng(i)).image.mean()) for i in range(600)]
+    np.testing.assert_allclose(np.bincount(came, minlength=4) / 600, expected, atol=0.06)
+
+
+def test_shares_that_cannot_be_are_refused(tissue: tuple) -> None:
+    stack = Stack.from_arrays(*tissue)
+    large, small = dataclasses.replace(stack, share=0.7), dataclasses.replace(stack, share=0.3)
+    with pytest.raises(RequestError, match=r"come to 1\.4; make them less"):
+        shares([large, large], [1, 1])
+    with pytest.raises(RequestError, match="come to 1, and 1 stacks without a share are to get the rest"):
+        shares([large, small, stack], [1, 1, 1])
+    np.testing.assert_allclose(shares([large, small], [1, 9]), [0.7, 0.3])
+    np.testing.assert_allclose(shares([small, small], [1, 9]), [0.5, 0.5])
