@@ -55,6 +55,11 @@ class NumberBox(QDoubleSpinBox):
         self.blockSignals(False)
         self._exact = (self.value(), number)
 
+    def make_narrow(self) -> None:
+        """Do without unit and buttons; the keyboard still steps."""
+        self.setSuffix("")
+        self.setProperty("narrow", True)
+
     def stepBy(self, steps: int) -> None:  # noqa: N802 - Qt's name
         """Go up or down inside the range of the field."""
         target = self.value() + steps * self.singleStep()
@@ -86,15 +91,15 @@ class NumberBox(QDoubleSpinBox):
         return (QValidator.State.Acceptable if fine else QValidator.State.Invalid), text, position
 
     def sizeHint(self) -> QSize:  # noqa: N802 - Qt's name
-        """Return room for nine digits and the unit, whatever the range."""
+        """Return room for seven digits and the unit, whatever the range; most units get the same room."""
         hint = super().sizeHint()
-        text = "MM" + "0" * 9 + self.suffix()
+        text = "MM" + "0" * 7 + self.suffix().ljust(len(" voxels"), "e")
         return QSize(self.fontMetrics().horizontalAdvance(text) + hint.height(), hint.height())
 
     def minimumSizeHint(self) -> QSize:  # noqa: N802 - Qt's name
         """Return room for four digits and the unit."""
-        hint = self.sizeHint()
-        return QSize(hint.width() - self.fontMetrics().horizontalAdvance("0" * 5 + "M"), hint.height())
+        digits = self.fontMetrics().horizontalAdvance("0" * 5)
+        return QSize(self.sizeHint().width() - digits if self.suffix() else digits + 16, super().sizeHint().height())
 
     def _bare(self, text: str) -> str:
         return text.removesuffix(self.suffix().rstrip()).removesuffix(self.suffix()).strip().replace(",", ".")
@@ -160,9 +165,10 @@ class NumbersEditor(Editor):
         self.boxes = [NumberBox(field) for _ in self.names]
         row = QHBoxLayout(self)
         row.setContentsMargins(0, 0, 0, 0)
+        row.setSpacing(4)
         for name, box in zip(self.names, self.boxes, strict=True):
             # The label of the field says the unit: three times would not fit beside each other.
-            box.setSuffix("")
+            box.make_narrow()
             label = QLabel(name)
             label.setBuddy(box)
             row.addWidget(label)

@@ -12,6 +12,7 @@ from PySide6.QtWidgets import QHBoxLayout, QLabel, QToolButton, QVBoxLayout, QWi
 from plantseg_app.core.describe import FieldDescription
 from plantseg_app.gui.forms.editors import UNITS, BooleanEditor
 from plantseg_app.gui.forms.make import make_editor
+from plantseg_app.gui.icons import icon
 
 
 class FieldRow(QWidget):
@@ -29,9 +30,9 @@ class FieldRow(QWidget):
         super().__init__(parent)
         self.field = field
         self.editor = make_editor(field)
-        self.info_button = self._mark("i", "help", f"Help on {field.title}")
+        self.info_button = self._mark("about", "help", f"Help on {field.title}")
         self.info_button.setCheckable(True)
-        self.reset_button = self._mark("↺", "reset", f"Reset {field.title}")
+        self.reset_button = self._mark("reset", "reset", f"Reset {field.title}")
         self.help_label = self._note("help", help_text(field))
         self.problem_label = self._note("error", "")
         self._build()
@@ -97,9 +98,9 @@ class FieldRow(QWidget):
             widget.setAccessibleDescription(self.field.help)
             widget.setToolTip(tool_tip(self.field))
 
-    def _mark(self, text: str, role: str, name: str) -> QToolButton:
+    def _mark(self, picture: str, role: str, name: str) -> QToolButton:
         button = QToolButton()
-        button.setText(text)
+        button.setIcon(icon(picture))
         button.setProperty("role", role)
         button.setAutoRaise(True)
         button.setFocusPolicy(Qt.FocusPolicy.TabFocus)
