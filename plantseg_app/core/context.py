@@ -9,17 +9,59 @@ The window, the command line and the cluster each give their own `Context`; a st
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import shutil
 import tempfile
 import weakref
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Protocol, TypeVar, runtime_checkable
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from plantseg_app.core.volume import Kind, Shape3
 
 T = TypeVar("T")
+
+Box = tuple[tuple[int, int], tuple[int, int], tuple[int, int]]
+"""First voxel and the voxel after the last one along Z, Y, X."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Sketch:
+    """What a result that fills gradually is, so that it can be shown while it grows.
+
+    Attributes
+    ----------
+    name
+        What to call it, in a word or two.
+    kind
+        What its numbers mean.
+    covers_vox
+        (Z, Y, X) of the image whose field of view it covers, maybe at another scale.
+    """
+
+    name: str
+    kind: Kind
+    covers_vox: Shape3
+
+
+class GrowingArray:
+    """An array of zeros that is filled box by box; here nobody looks at it, in the window somebody does.
+
+    Attributes
+    ----------
+    data
+        ([C,] Z, Y, X), to write into.
+    """
+
+    def __init__(self, data: NDArray[Any]) -> None:
+        self.data = data
+
+    def tell(self, box: Box) -> None:
+        """Say that the numbers in `box`, of all channels, have changed."""
 
 
 @runtime_checkable
@@ -46,6 +88,9 @@ class Context(Protocol):
 
     def message(self, text: str) -> None:
         """Tell the user something worth knowing that is no error."""
+
+    def growing(self, sketch: Sketch, shape: tuple[int, ...], dtype: DTypeLike) -> GrowingArray:
+        """Return zeros of `shape` for a result that is filled gradually, `sketch` saying what it is."""
 
     def rng(self, seed: int) -> np.random.Generator:
         """Return a random generator that depends on `seed` alone, so that a run can be repeated."""
@@ -89,6 +134,11 @@ class QuietContext:
     def message(self, text: str) -> None:
         """Keep `text` in `messages`."""
         self.messages.append(text)
+
+    def growing(self, sketch: Sketch, shape: tuple[int, ...], dtype: DTypeLike) -> GrowingArray:
+        """Return plain zeros."""
+        del sketch
+        return GrowingArray(np.zeros(shape, dtype))
 
     def rng(self, seed: int) -> np.random.Generator:
         """Return numpy's default generator for `seed`."""

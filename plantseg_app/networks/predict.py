@@ -22,7 +22,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from plantseg_app.core.context import Context
+from plantseg_app.core.context import Context, GrowingArray, Sketch
 from plantseg_app.core.tiles import Span, Tile, Window, blend_windows, mirror_indices
 from plantseg_app.errors import InputError
 from plantseg_app.networks.device import move_network
@@ -45,6 +45,7 @@ def predict_tiled(
     image: Image,
     context: Context,
     options: PredictOptions = AUTOMATIC,
+    sketch: Sketch | None = None,
 ) -> Image:
     """Return what `network` says about `image`.
 
@@ -60,6 +61,8 @@ def predict_tiled(
         Device, threads, progress (one item a tile), cancelling, messages.
     options
         Tile size, precision, channels.
+    sketch
+        What the result is, for those who look at it while it fills tile by tile.
 
     Returns
     -------
@@ -80,19 +83,20 @@ def predict_tiled(
             f"The network reads images of shape ({family.in_channels}, Z, Y, X); this one has shape {image.shape}."
         )
     plan = make_plan(network, family, (image.shape[1], image.shape[2], image.shape[3]), context, options)
-    output = np.zeros((len(plan.channels), *image.shape[1:]), np.float32)
+    shape = (len(plan.channels), *image.shape[1:])
+    output = GrowingArray(np.zeros(shape, np.float32)) if sketch is None else context.growing(sketch, shape, np.float32)
     with _prepared(network, plan, context.n_threads):
         while True:
             problem = _attempt(network, family, image, output, plan, context)
             if not problem:
-                return output
+                return output.data
             plan = _plan_after(problem, plan)
             context.message(problem)
-            output[...] = 0
+            output.data[...] = 0
 
 
 def _attempt(
-    network: torch.nn.Module, family: NetworkFamily, image: Image, output: Image, plan: Plan, context: Context
+    network: torch.nn.Module, family: NetworkFamily, image: Image, output: GrowingArray, plan: Plan, context: Context
 ) -> str:
     """Fill `output`; return "" or, in words, why the plan did not work and what follows."""
     try:
@@ -129,7 +133,7 @@ def _is_out_of_memory(error: Exception) -> bool:
 
 
 def _predict_all(
-    network: torch.nn.Module, family: NetworkFamily, image: Image, output: Image, plan: Plan, context: Context
+    network: torch.nn.Module, family: NetworkFamily, image: Image, output: GrowingArray, plan: Plan, context: Context
 ) -> None:
     network.to(memory_format=_memory_layout(plan, 4 if sees_slices(network) else 5))  # type: ignore[call-overload]
     tiles: Iterable[tuple[Tile, Window | None]]
@@ -142,12 +146,13 @@ def _predict_all(
         predicted = _predict_tile(network, family, image, plan, (tile.outer, spans))
         place = (slice(None), *(slice(*span) for span in spans))
         if window is None:
-            output[place] = predicted
+            output.data[place] = predicted
         else:
             z, y, x = window.weights
             predicted *= z[:, None, None] * y[:, None]
             predicted *= x
-            output[place] += predicted
+            output.data[place] += predicted
+        output.tell(spans)
 
 
 def _predict_tile(

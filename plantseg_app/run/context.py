@@ -9,18 +9,23 @@
 
 from __future__ import annotations
 
+import math
 import os
+import shutil
 import tempfile
 import threading
 import time
+import uuid
 from collections.abc import Callable, Iterable, Iterator, Sized
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
+from numpy.typing import DTypeLike, NDArray
 
+from plantseg_app.core.context import Box, GrowingArray, Sketch
 from plantseg_app.errors import Cancelled
-from plantseg_app.run.events import Progress, RunnerEvents, send
+from plantseg_app.run.events import Grew, Growing, Progress, RunnerEvents, send
 
 T = TypeVar("T")
 
@@ -42,6 +47,8 @@ class RunContext:
         Threads a step may use; all cores that this process may use by default.
     on_progress
         Called with each progress that is sent, before the listeners are.
+    growing_folder
+        Where results that fill gradually lie, so that another process can look at them; None keeps them in memory.
     """
 
     def __init__(
@@ -51,6 +58,7 @@ class RunContext:
         device: str = "auto",
         n_threads: int | None = None,
         on_progress: Callable[[Progress], None] | None = None,
+        growing_folder: Path | None = None,
     ) -> None:
         self.device = device
         self.n_threads = n_threads or usable_cores()
@@ -58,6 +66,7 @@ class RunContext:
         self._events = events
         self._cancel = cancel
         self._on_progress = on_progress
+        self._growing_folder = growing_folder
         self._scratch: tempfile.TemporaryDirectory[str] | None = None
         self._lock = threading.Lock()
 
@@ -95,6 +104,19 @@ class RunContext:
         """Send `text` to the listeners."""
         send(self._events.message, text)
 
+    def growing(self, sketch: Sketch, shape: tuple[int, ...], dtype: DTypeLike) -> GrowingArray:
+        """Return zeros to fill; in a file that the listeners are told of, if there is a folder for it with room."""
+        data = None
+        if self._growing_folder is not None:
+            path = self._growing_folder / f"{uuid.uuid4().hex}.npy"
+            data = _zeros_in_file(path, shape, np.dtype(dtype))
+        if data is None:
+            return GrowingArray(np.zeros(shape, dtype))
+        z, y, x = (covered / n for covered, n in zip(sketch.covers_vox, shape[-3:], strict=True))
+        event = Growing(self.node, sketch.name, path, tuple(shape), data.dtype.str, sketch.kind, (z, y, x))
+        send(self._events.growing, event)
+        return _WatchedArray(data, path, self._events)
+
     def rng(self, seed: int) -> np.random.Generator:
         """Return numpy's default generator for `seed`."""
         return np.random.default_rng(seed)
@@ -111,6 +133,33 @@ class RunContext:
         if self._on_progress is not None:
             self._on_progress(progress)
         send(self._events.progress, progress)
+
+
+class _WatchedArray(GrowingArray):
+    def __init__(self, data: NDArray[Any], path: Path, events: RunnerEvents) -> None:
+        super().__init__(data)
+        self._path = path
+        self._events = events
+
+    def tell(self, box: Box) -> None:
+        send(self._events.grew, Grew(self._path, box))
+
+
+def _zeros_in_file(path: Path, shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[Any] | None:
+    """Return zeros mapped from a new file, or None where the disk has no room."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if shutil.disk_usage(path.parent).free < 2 * math.prod(shape) * dtype.itemsize:
+            return None
+        mapped = np.lib.format.open_memmap(path, "w+", dtype, shape)
+        if hasattr(os, "posix_fallocate"):
+            # Writing into a mapped file when the disk has become full kills the process, so the room is taken now.
+            with path.open("r+b") as file:
+                os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
+    except OSError:
+        path.unlink(missing_ok=True)
+        return None
+    return np.asarray(mapped)
 
 
 def usable_cores() -> int:

@@ -9,11 +9,15 @@ from __future__ import annotations
 import dataclasses
 import enum
 import logging
+from pathlib import Path
 from typing import Any, ClassVar
 
+import numpy as np
+from numpy.typing import NDArray
 from psygnal import EmitLoopError, Signal, SignalInstance
 
-from plantseg_app.core.volume import Volume
+from plantseg_app.core.context import Box
+from plantseg_app.core.volume import Kind, Volume
 
 _LOG = logging.getLogger(__name__)
 
@@ -76,6 +80,53 @@ class NodeFinished:
 
 
 @dataclasses.dataclass(frozen=True)
+class Growing:
+    """A result begins to fill a file that may be looked at meanwhile.
+
+    Attributes
+    ----------
+    node
+        The node that makes it.
+    name
+        What to call it.
+    path
+        A ``.npy`` file; it may be gone soon after the run.
+    shape, dtype
+        Of the array, ([C,] Z, Y, X).
+    kind
+        What its numbers mean.
+    spacing_ratio
+        How many times as long as the voxels of the image its voxels are, along Z, Y, X.
+    """
+
+    node: str
+    name: str
+    path: Path
+    shape: tuple[int, ...]
+    dtype: str
+    kind: Kind
+    spacing_ratio: tuple[float, float, float]
+
+    def open(self) -> NDArray[Any]:
+        """Return the array, read-only; what is written into the file later appears in it.
+
+        Raises
+        ------
+        FileNotFoundError
+            If the run is long over.
+        """
+        return np.asarray(np.load(self.path, mmap_mode="r", allow_pickle=False))
+
+
+@dataclasses.dataclass(frozen=True)
+class Grew:
+    """The numbers in `box` (a span along Z, Y, X) of the growing result in `path` have changed."""
+
+    path: Path
+    box: Box
+
+
+@dataclasses.dataclass(frozen=True)
 class NodeTiming:
     """The seconds that a finished node took, and whether an earlier result was reused."""
 
@@ -128,6 +179,8 @@ class RunnerEvents:
         A `Progress`, at most about twenty a second and loop.
     message
         Text that a person should see: no error.
+    growing, grew
+        A `Growing`, then a `Grew` for each part; only from runners that keep growing results in a folder.
     node_finished
         A `NodeFinished`.
     finished
@@ -137,6 +190,8 @@ class RunnerEvents:
     node_started: ClassVar[Signal] = Signal(NodeStarted)
     progress: ClassVar[Signal] = Signal(Progress)
     message: ClassVar[Signal] = Signal(str)
+    growing: ClassVar[Signal] = Signal(Growing)
+    grew: ClassVar[Signal] = Signal(Grew)
     node_finished: ClassVar[Signal] = Signal(NodeFinished)
     finished: ClassVar[Signal] = Signal(RunStatus)
 

@@ -14,7 +14,8 @@ import dataclasses
 import threading
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from pathlib import Path
 
 from plantseg_app.core.step import Step
 from plantseg_app.core.volume import Volume
@@ -60,10 +61,23 @@ class Runner:
         Torch device for the networks, or ``"auto"``.
     n_threads
         Threads a step may use; all cores by default.
+    key_of
+        Gives the key of an image; for images whose key is known already.
+    growing_folder
+        Where results that fill gradually lie, for those who look at them meanwhile; None keeps them in memory.
     """
 
-    def __init__(self, cache: Cache | None = None, device: str = "auto", n_threads: int | None = None) -> None:
+    def __init__(
+        self,
+        cache: Cache | None = None,
+        device: str = "auto",
+        n_threads: int | None = None,
+        key_of: Callable[[Volume], str] = volume_key,
+        growing_folder: Path | None = None,
+    ) -> None:
         self.events = RunnerEvents()
+        self._key_of = key_of
+        self._growing_folder = growing_folder
         self.cache = cache
         self.device = device
         self.n_threads = n_threads
@@ -109,7 +123,9 @@ class Runner:
         bound = workflow.bind(sources)
         _check_kinds(bound, sources)
         self._begin(bound)
-        context = RunContext(self.events, self._cancel, self.device, self.n_threads, self._note_progress)
+        context = RunContext(
+            self.events, self._cancel, self.device, self.n_threads, self._note_progress, self._growing_folder
+        )
         try:
             outputs = self._run_nodes(bound, dict(sources), context)
         except (Cancelled, KeyboardInterrupt):
@@ -128,7 +144,7 @@ class Runner:
     def keys(self, workflow: Workflow, sources: Mapping[str, Volume]) -> dict[str, str]:
         """Return the key of each node's result, as the cache knows it, by the name of the node."""
         bound = workflow.bind(sources)
-        keys = {name: volume_key(sources[name]) for name in bound.sources}
+        keys = {name: self._key_of(sources[name]) for name in bound.sources}
         for name in bound.order():
             node = bound.nodes[name]
             keys[name] = node_key(node.step, {port: keys[source] for port, source in node.inputs.items()})
@@ -197,7 +213,7 @@ class Runner:
             return
         try:
             self.cache.put(key, volume)
-        except OSError as error:
+        except (OSError, ResourceError) as error:
             context.message(f"An intermediate result could not be kept for a later run ({error}); this run goes on.")
 
     def _begin(self, workflow: Workflow) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from plantseg_app.core.context import Context, QuietContext
+from plantseg_app.core.context import Context, QuietContext, Sketch
 from plantseg_app.core.fields import PerAxis
 from plantseg_app.core.step import Cost, Field, Port, SameAs, Step
 from plantseg_app.core.volume import Kind, Shape3, Volume, VoxelSize
@@ -120,9 +120,10 @@ class Predict(Step):
         family = model.card.network_family()
         network = load_network(model, resolve_device(context.device))
         prepared = _prepared(channels, shape, model.card.normalisation, context)
-        maps = predict_tiled(network, family, prepared, context, self._options(model.card))
-        del prepared
         kind = model.card.output(self.output).kind
+        sketch = Sketch(self.title, kind, image.shape_vox)
+        maps = predict_tiled(network, family, prepared, context, self._options(model.card), sketch)
+        del prepared
         maps = resample(maps, image.shape_vox)
         if kind in _PROBABILITIES:
             np.clip(maps, 0.0, 1.0, out=maps)
