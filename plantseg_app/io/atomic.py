@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import os
 import secrets
 import shutil
@@ -29,7 +30,7 @@ def replacing(target: Path) -> Iterator[Path]:
     final = target.resolve()
     final.parent.mkdir(parents=True, exist_ok=True)
     _clear_abandoned(final)
-    partial = final.with_name(f".{final.name}.{secrets.token_hex(4)}{_ENDING}")
+    partial = final.with_name(f".{final.name}.{os.getpid()}-{secrets.token_hex(4)}{_ENDING}")
     try:
         yield partial
         _flush(partial)
@@ -40,6 +41,22 @@ def replacing(target: Path) -> Iterator[Path]:
     finally:
         with suppress(FileNotFoundError):
             partial.unlink()
+
+
+def clear_after(process_id: int, target: Path) -> None:
+    """Remove what a process of this machine that was killed while it wrote `target` left beside it.
+
+    Parameters
+    ----------
+    process_id
+        Of the process that was killed; it must be gone.
+    target
+        The file that it was to make or replace.
+    """
+    final = target.resolve()
+    for left in final.parent.glob(f"{glob.escape(f'.{final.name}.{process_id}-')}*{_ENDING}"):
+        with suppress(OSError):
+            left.unlink()
 
 
 def _flush(path: Path) -> None:

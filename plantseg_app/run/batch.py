@@ -125,6 +125,17 @@ def write_summary(folder: Path, results: Iterable[JobResult]) -> None:
     _write_whole(folder / f"{SUMMARY_NAME}.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
 
 
+def clear_after(process_id: int, jobs: Sequence[Job], settings: JobSettings) -> None:
+    """Remove what a process of this machine that was killed in the middle of a batch left half-written."""
+    from plantseg_app.io.atomic import clear_after as clear_file_after
+
+    workflow = settings.bound_workflow()
+    for path in {job.output_of(name, workflow) for job in jobs for name in workflow.outputs}:
+        clear_file_after(process_id, path)
+    for name in (f"{SUMMARY_NAME}.csv", f"{SUMMARY_NAME}.jsonl"):
+        _temporary(jobs[0].output.parent / name, process_id).unlink(missing_ok=True)
+
+
 def _run_here(
     jobs: Sequence[Job], settings: JobSettings, runner: Runner | None, on_start: Callable[[Job], None] | None
 ) -> Iterator[JobResult]:
@@ -211,9 +222,13 @@ def _read_summary(folder: Path) -> dict[Path, JobResult]:
 
 
 def _write_whole(path: Path, text: str) -> None:
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary = _temporary(path, os.getpid())
     try:
         temporary.write_text(text, encoding="utf-8")
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _temporary(path: Path, process_id: int) -> Path:
+    return path.with_name(f".{path.name}.{process_id}.tmp")

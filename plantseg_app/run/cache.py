@@ -14,6 +14,7 @@ an image is a hash of its numbers. Knows nothing of what a step does. Loading ne
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import hashlib
 import json
@@ -131,11 +132,15 @@ class DiskCache:
         Made when first written to.
     limit_bytes
         The most that the files may hold together; the least recently used go first.
+    mapped
+        Hand results out as read-only views of their files, which costs neither time nor memory, instead of reading
+        them.
     """
 
-    def __init__(self, folder: Path, limit_bytes: int) -> None:
+    def __init__(self, folder: Path, limit_bytes: int, mapped: bool = False) -> None:
         self.folder = folder
         self.limit_bytes = limit_bytes
+        self.mapped = mapped
 
     def get(self, key: str) -> Volume | None:
         """Return the result kept under `key`, or None; a damaged one is removed and counts as absent."""
@@ -143,7 +148,8 @@ class DiskCache:
             meta = json.loads(self._meta_path(key).read_text(encoding="utf-8"))
             if self._data_path(key).stat().st_size != meta["file_bytes"]:
                 raise ValueError("the array is cut short")
-            data = np.load(self._data_path(key), allow_pickle=False)
+            # asarray takes off the special behaviour of memory maps.
+            data = np.asarray(np.load(self._data_path(key), "r" if self.mapped else None, allow_pickle=False))
             volume = _volume_from(meta, data)
         except FileNotFoundError:
             return None
@@ -178,7 +184,14 @@ class DiskCache:
         """Remove what is kept under `keys`."""
         for key in keys:
             self._meta_path(key).unlink(missing_ok=True)
-            self._data_path(key).unlink(missing_ok=True)
+            # Windows keeps a file that somebody has mapped; without its JSON it counts as absent all the same.
+            with contextlib.suppress(PermissionError):
+                self._data_path(key).unlink(missing_ok=True)
+
+    def clear_after(self, process_id: int) -> None:
+        """Remove the half-written files of a process of this machine that was killed."""
+        for path in self.folder.glob(f"*.{process_id}-*.tmp"):
+            path.unlink(missing_ok=True)
 
     def _write_array(self, path: Path, data: NDArray[Any]) -> None:
         temporary = self._temporary(path)
@@ -198,8 +211,10 @@ class DiskCache:
                 facts = path.stat()
             except FileNotFoundError:
                 continue
-            if path.suffix == ".npy":
+            if path.suffix == ".npy" and not self._is_needed(path.stem):
                 kept.append((facts.st_mtime, facts.st_size, path))
+            elif path.suffix == ".npy":
+                needed_bytes += facts.st_size
             elif path.suffix == ".tmp" and now - facts.st_mtime > _ORPHAN_AGE_S:
                 path.unlink(missing_ok=True)
         total = sum(size for _, size, _ in kept)
@@ -209,6 +224,11 @@ class DiskCache:
             self.forget([path.stem])
             total -= size
 
+    def _is_needed(self, key: str) -> bool:
+        """Whether what is kept under `key` must not go to make room."""
+        del key
+        return False
+
     def _data_path(self, key: str) -> Path:
         return self.folder / f"{key}.npy"
 
@@ -216,7 +236,7 @@ class DiskCache:
         return self.folder / f"{key}.json"
 
     def _temporary(self, path: Path) -> Path:
-        return path.with_name(f"{path.name}.{uuid.uuid4().hex}.tmp")
+        return path.with_name(f"{path.name}.{os.getpid()}-{uuid.uuid4().hex}.tmp")
 
 
 def _meta_of(volume: Volume) -> dict[str, Any]:
