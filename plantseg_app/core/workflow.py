@@ -205,6 +205,18 @@ class Workflow(BaseModel):
         changed.kinds()
         return changed
 
+    def with_outputs(self, outputs: Iterable[str]) -> Self:
+        """Return the workflow that delivers the results of these nodes.
+
+        Raises
+        ------
+        RequestError
+            If one of them does not exist.
+        """
+        changed = self.model_copy(update={"outputs": tuple(outputs)})
+        changed._check_outputs()
+        return changed
+
     def bind(self, given: Iterable[str]) -> Self:
         """Return the workflow that runs with these sources: wires from absent optional ones are taken off.
 
