@@ -21,14 +21,14 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from plantseg_app.core.volume import Kind, Volume
+from plantseg_app.core.volume import Kind
 from plantseg_app.core.workflow import Workflow
 from plantseg_app.errors import PlantSegError
 from plantseg_app.gui.areas.area import Area
 from plantseg_app.gui.areas.models_area import ModelsArea
 from plantseg_app.gui.areas.switch import AreaSwitch
 from plantseg_app.gui.document import Document, OpenImage, Result
-from plantseg_app.gui.qt_runner import Job, QtRunner
+from plantseg_app.gui.qt_runner import QtRunner
 from plantseg_app.gui.run_bar import RunBar
 from plantseg_app.gui.stepper import Stepper
 from plantseg_app.gui.viewer import Viewer
@@ -40,8 +40,12 @@ from plantseg_app.gui.wizard.prepare_page import PreparePage
 from plantseg_app.gui.wizard.proofread_page import ProofreadPage
 from plantseg_app.gui.wizard.segment_page import SegmentPage
 from plantseg_app.gui.workbench import Workbench
-from plantseg_app.io import read_volume
+from plantseg_app.run.failure import Failure
 from plantseg_app.run.roles import guess_role
+from plantseg_app.run.session import Session
+from plantseg_app.run.store import VolumeRef
+from plantseg_app.run.tasks import ReadImage
+from plantseg_app.run.worker_events import TaskProgress
 
 PAGES: tuple[type[Page], ...] = (LoadPage, PreparePage, PredictPage, SegmentPage, ProofreadPage, ExportPage)
 AREAS: tuple[type[Area], ...] = (ModelsArea,)
@@ -58,10 +62,12 @@ class MainWindow(QMainWindow):
         self.setAcceptDrops(True)
         self._close_when_stopped = False
         self._waiting: list[Path] = []
+        self._reading: Path | None = None
         self._running: Workflow | None = None
+        self.session = Session.create()
         self.document = Document(self)
         self.viewer = Viewer(theme)
-        self.runner = QtRunner(self)
+        self.runner = QtRunner(self.session.folder, self)
         self.bench = Workbench(
             document=self.document,
             runner=self.runner,
@@ -131,8 +137,9 @@ class MainWindow(QMainWindow):
             changed.connect(self._refresh)
         for page in self.pages:
             page.completeness_changed.connect(self._show_steps)
-        self.runner.progressed.connect(self.run_bar.show_progress)
-        self.runner.told.connect(self.tell)
+        self.runner.progressed.connect(self._show_progress)
+        self.runner.told.connect(lambda _, text: self.tell(text))
+        self.runner.cancelled.connect(lambda _: self.tell("Cancelled; what was finished is kept."))
         self.runner.succeeded.connect(self._take_results)
         self.runner.failed.connect(self._report_failure)
         self.runner.stopped.connect(self._after_run)
@@ -185,13 +192,13 @@ class MainWindow(QMainWindow):
     def _read_next(self) -> None:
         if not self._waiting or self.runner.is_busy:
             return
-        path = self._waiting.pop(0)
-        self.runner.start(Job(f"Reading {path.name}", lambda: {"image": read_volume(path), "path": path}))
+        self._reading = self._waiting.pop(0)
+        self.runner.start(ReadImage(self._reading))
         self._refresh()
 
-    def _take_image(self, volume: Volume, path: Path) -> None:
-        role = guess_role(path.stem, None if volume.kind is Kind.RAW else volume.kind)
-        self.document.add_image(OpenImage(path.stem, role.key, volume, path))
+    def _take_image(self, ref: VolumeRef, path: Path) -> None:
+        role = guess_role(path.stem, None if ref.kind is Kind.RAW else ref.kind)
+        self.document.add_image(OpenImage(path.stem, role.key, self.runner.open(ref), path, ref=ref))
 
     def _show_images(self) -> None:
         for name in self.viewer.layer_names():
@@ -210,7 +217,7 @@ class MainWindow(QMainWindow):
             return
         workflow = self.document.workflow.model_copy(update={"outputs": outputs})
         try:
-            sources = {name: image.volume for name, image in self.document.sources().items()}
+            sources = {name: image.ref.as_kind(image.volume.kind) for name, image in self.document.sources().items()}
         except PlantSegError as error:
             self.warn(str(error))
             return
@@ -224,23 +231,26 @@ class MainWindow(QMainWindow):
         self.run_bar.show_stopping()
         self.runner.cancel()
 
-    def _take_results(self, results: dict[str, object]) -> None:
-        image, path = results.get("image"), results.get("path")
-        if isinstance(image, Volume) and isinstance(path, Path):
-            self._take_image(image, path)
-            return
-        workflow = self._running
-        for name, volume in results.items():
-            if isinstance(volume, Volume) and workflow is not None:
-                self.viewer.show(volume, name)
-                self.document.set_result(Result(name, volume, workflow))
+    def _show_progress(self, _token: int, progress: TaskProgress) -> None:
+        text = ": ".join(part for part in (progress.title, progress.label) if part)
+        self.run_bar.show_progress(text, progress.done, progress.total or 0, progress.seconds_left)
 
-    def _report_failure(self, text: str) -> None:
+    def _take_results(self, _token: int, result: object) -> None:
+        workflow = self._running
+        if isinstance(result, VolumeRef) and self._reading is not None:
+            self._take_image(result, self._reading)
+        elif isinstance(result, dict) and workflow is not None:
+            for name, ref in result.items():
+                volume = self.runner.open(ref)
+                self.viewer.show(volume, name)
+                self.document.set_result(Result(name, volume, workflow, ref=ref))
+
+    def _report_failure(self, _token: int, failure: Failure) -> None:
         self._waiting.clear()
-        self.warn(text)
+        self.warn(failure.sentence)
 
     def _after_run(self) -> None:
-        self._running = None
+        self._running = self._reading = None
         self.run_bar.show_idle("Ready")
         self._refresh()
         if self._close_when_stopped:
@@ -279,5 +289,7 @@ class MainWindow(QMainWindow):
             self.cancel()
             event.ignore()
             return
+        self.runner.close()
+        self.session.close()
         self.viewer.close()
         event.accept()

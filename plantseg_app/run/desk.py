@@ -131,7 +131,8 @@ class Desk:
     def open(self, ref: VolumeRef) -> Volume:
         """Return a volume of the store; a runner of this desk knows its key without reading it."""
         volume = self.store.open(ref)
-        self._keys[id(volume)] = (volume, ref.key)
+        # The same numbers can be taken as something else.
+        self._keys[id(volume)] = (volume, f"{ref.key} {ref.kind.value}")
         return volume
 
     def runner(self, device: str = "auto", n_threads: int | None = None, *, keeps: bool = True) -> Runner:

@@ -65,7 +65,7 @@ class OpenImage(BaseModel):
 
 
 class Result(BaseModel):
-    """Something that was made: what, by which workflow (YAML), and where its numbers are."""
+    """Something that was made: what, by which workflow (YAML), of which images in words, and where its numbers are."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -73,6 +73,7 @@ class Result(BaseModel):
     kind: Kind
     ref: VolumeRef
     workflow: str = ""
+    inputs: dict[str, str] = {}
 
 
 class SessionState(BaseModel):

@@ -65,6 +65,10 @@ class VolumeRef(BaseModel):
             name=volume.name,
         )
 
+    def as_kind(self, kind: Kind) -> VolumeRef:
+        """Return a reference to the same numbers taken as something else; `VolumeStore.open` gives that kind."""
+        return self.model_copy(update={"kind": kind})
+
     @property
     def shape_vox(self) -> Shape3:
         """(Z, Y, X) without the leading axis."""
@@ -131,12 +135,12 @@ class VolumeStore(DiskCache):
         super().put(key, volume)
 
     def open(self, ref: VolumeRef) -> Volume:
-        """Return the volume as a read-only view of its file.
+        """Return the volume as a read-only view of its file, of the kind that the reference says.
 
         Raises
         ------
         InputError
-            If it is not there any more, or is damaged.
+            If it is not there any more, is damaged, or cannot be of that kind.
         """
         volume = self.get(ref.key)
         if volume is None:
@@ -144,7 +148,7 @@ class VolumeStore(DiskCache):
                 f'The volume "{ref.name or ref.kind.value}" is not in {self.folder} any more, or is damaged; '
                 "read or compute it again."
             )
-        return volume
+        return volume if volume.kind is ref.kind else volume.replace(kind=ref.kind)
 
     def holds(self, key: str) -> bool:
         """Whether there is a whole volume under `key`; the numbers are not looked at."""

@@ -19,3 +19,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.get_closest_marker("gui"):
             item.add_marker(pytest.mark.skip(reason="there is no screen with OpenGL; start under xvfb-run"))
+
+
+@pytest.fixture(autouse=True)
+def own_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep sessions and models of the tests out of the person's."""
+    monkeypatch.setenv("PLANTSEG_APP_HOME", str(tmp_path_factory.mktemp("home")))

@@ -48,6 +48,16 @@ def test_an_opened_volume_is_a_view_of_the_file_that_cannot_be_written(tmp_path)
         back.data[0] = 0
 
 
+def test_the_same_numbers_can_be_taken_as_another_kind(tmp_path):
+    store = VolumeStore(tmp_path)
+    ref = store.add(volume(7))
+    assert store.open(ref.as_kind(Kind.NUCLEI)).kind is Kind.NUCLEI
+    assert store.open(ref.as_kind(Kind.LABELS)).data.dtype == np.uint32
+    assert store.open(ref).kind is Kind.RAW
+    with pytest.raises(InputError, match="axes"):
+        store.open(ref.as_kind(Kind.AFFINITIES))
+
+
 def test_equal_volumes_are_written_once(tmp_path):
     store = VolumeStore(tmp_path)
     first = store.add(volume(7))
