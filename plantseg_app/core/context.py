@@ -80,6 +80,10 @@ class Context(Protocol):
     def scratch(self) -> Path:
         """An existing folder for temporary files, removed after the run."""
 
+    @property
+    def memo(self) -> dict[str, object]:
+        """What a step left for later steps of the same run, under the step's id; gone after the run."""
+
     def track(self, items: Iterable[T], label: str, total: int | None = None) -> Iterator[T]:
         """Yield `items`, reporting progress under `label` and stopping with `Cancelled` when asked to."""
 
@@ -111,6 +115,7 @@ class QuietContext:
         self.device = device
         self.n_threads = n_threads or os.cpu_count() or 1
         self.messages: list[str] = []
+        self.memo: dict[str, object] = {}
         self._scratch: Path | None = None
 
     @property

@@ -63,6 +63,7 @@ class RunContext:
         self.device = device
         self.n_threads = n_threads or usable_cores()
         self.node = ""
+        self.memo: dict[str, object] = {}
         self._events = events
         self._cancel = cancel
         self._on_progress = on_progress
@@ -122,7 +123,8 @@ class RunContext:
         return np.random.default_rng(seed)
 
     def close(self) -> None:
-        """Remove the temporary files."""
+        """Remove the temporary files, and forget what steps left for each other."""
+        self.memo.clear()
         with self._lock:
             if self._scratch is not None:
                 self._scratch.cleanup()

@@ -13,11 +13,13 @@ from plantseg_app.algorithms.normalise import percentile_normalise, zscore
 from plantseg_app.core.context import QuietContext
 from plantseg_app.core.step import make_step
 from plantseg_app.core.volume import Kind, Volume, VoxelSize
+from plantseg_app.core.workflow import Workflow
 from plantseg_app.errors import InputError, RequestError
 from plantseg_app.networks.boundary.family import BoundaryFamily
 from plantseg_app.networks.plan import PredictOptions
 from plantseg_app.networks.predict import predict_tiled
 from plantseg_app.networks.weights import save_weights
+from plantseg_app.run.runner import Runner
 from plantseg_app.steps.predict.predict import Predict
 from plantseg_app.zoo.card import ModelCard
 from plantseg_app.zoo.catalogue import find_model
@@ -218,6 +220,76 @@ def test_outputs_are_chosen_by_name(models):
     assert make_step("predict", {"model": "tiny", "output": "nuclei"}).made_kind({}) is nuclei.kind
     with pytest.raises(RequestError, match="nuclei"):
         run(image, output="nucleus")
+
+
+@pytest.fixture
+def calls(monkeypatch):
+    """Return the list of output channels of every run of a network."""
+    import plantseg_app.networks.predict as module
+
+    original, made = module.predict_tiled, []
+
+    def recording(network, family, image, context, options, *rest):
+        made.append(options.channels)
+        return original(network, family, image, context, options, *rest)
+
+    monkeypatch.setattr(module, "predict_tiled", recording)
+    return made
+
+
+def two_outputs(**settings):
+    usual = {"model": "tiny", "precision": "float32"}
+    nodes = {
+        name: {"step": "predict", "inputs": {"image": "image"}, "settings": {**usual, "output": name, **more}}
+        for name, more in (("boundary", {}), ("nuclei", settings))
+    }
+    return Workflow.from_plain({"workflow": 1, "name": "two", "sources": {"image": {"kind": "raw"}}, "nodes": nodes})
+
+
+def test_two_outputs_of_one_network_run_it_once(models, calls):
+    models(family=BoundaryFamily(feature_maps=(2, 4), predicts=("boundary", "nuclei")))
+    image = raw(4, 8, 8)
+    alone = {name: run(image, output=name).data for name in ("boundary", "nuclei")}
+    calls.clear()
+    found = Runner(device="cpu", n_threads=1).run(two_outputs(), {"image": image})
+    assert calls == [(0, 1)]
+    for name, data in alone.items():
+        np.testing.assert_array_equal(found[name].data, data)
+        # No result is a part of a larger array that it would keep alive.
+        assert found[name].data.base is None or found[name].data.base.size == image.data.size
+    Runner(device="cpu", n_threads=1).run(two_outputs(), {"image": image})
+    assert calls == [(0, 1), (0, 1)]
+
+
+@pytest.mark.parametrize("settings", [{"scale": 2.0}, {"model": "other"}])
+def test_other_settings_or_models_run_the_network_again(models, calls, settings):
+    for model_id in ("tiny", "other"):
+        models(model_id, family=BoundaryFamily(feature_maps=(2, 4), predicts=("boundary", "nuclei")))
+    Runner(device="cpu", n_threads=1).run(two_outputs(**settings), {"image": raw(4, 8, 8)})
+    assert len(calls) == 2
+
+
+def test_what_is_kept_belongs_to_one_image_and_the_last_prediction(models, calls):
+    models(family=BoundaryFamily(feature_maps=(2, 4), predicts=("boundary", "nuclei")))
+    context, step = QuietContext("cpu", 1), make_step("predict", {"model": "tiny", "output": "nuclei"})
+    first, second = raw(4, 8, 8), raw(4, 8, 8)
+    for image in (first, second, second, first):
+        step.execute({"image": image}, context)
+    # What is asked for comes first, for those who watch it grow.
+    assert calls == [(1, 0)] * 3
+    assert len(context.memo) == 1
+
+
+def test_nothing_is_kept_where_memory_is_short_or_there_is_one_output(models, calls, monkeypatch):
+    models(family=BoundaryFamily(feature_maps=(2, 4), predicts=("boundary", "nuclei")))
+    models("single")
+    context, image = QuietContext("cpu", 1), raw(4, 8, 8)
+    make_step("predict", {"model": "single"}).execute({"image": image}, context)
+    monkeypatch.setattr("plantseg_app.steps.predict.predict._SHARE_FOR_MEMO", 0.0)
+    for output in ("boundary", "nuclei"):
+        make_step("predict", {"model": "tiny", "output": output}).execute({"image": image}, context)
+    assert not context.memo
+    assert calls == [(0,), (0,), (1,)]
 
 
 def test_an_unknown_model_is_refused_when_the_workflow_is_loaded(models):

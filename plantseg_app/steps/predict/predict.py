@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import math
+import weakref
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
@@ -23,7 +25,23 @@ if TYPE_CHECKING:
 
 DEFAULT_MODEL = "membranes-3d"
 _SAME_SCALE = 0.1
+# All outputs of a network are kept for the next node up to this share of the free memory.
+_SHARE_FOR_MEMO = 0.1
 _PROBABILITIES = (Kind.BOUNDARY, Kind.FOREGROUND, Kind.NUCLEI)
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class _Kept:
+    """All that a network said about an image, and the settings that it was made with."""
+
+    image: weakref.ref[Volume]
+    made_by: list[Any]
+    channels: tuple[int, ...]
+    maps: NDArray[np.float32]
+
+    def of(self, wanted: tuple[int, ...]) -> NDArray[np.float32]:
+        """Return a copy of these channels, (C, Z, Y, X)."""
+        return self.maps[[self.channels.index(channel) for channel in wanted]]
 
 
 class Predict(Step):
@@ -92,7 +110,7 @@ class Predict(Step):
         card = self._find_model().card
         z, y, x = self._factors(card, None, shape_vox)
         shape = _scaled_shape(shape_vox, (z, y, x))
-        predicted = _expected_cost(card.to_yaml(), shape, self._options(card))
+        predicted = _expected_cost(card.to_yaml(), shape, self._options(self._channels(card)))
         images = 4 * len(card.inputs) * (math.prod(shape) + math.prod(shape_vox))
         return Cost(predicted.memory_bytes + images, predicted.seconds + 1e-7 * math.prod(shape_vox))
 
@@ -109,37 +127,50 @@ class Predict(Step):
             If memory or the device are missing.
         """
         from plantseg_app.algorithms.resample import resample
-        from plantseg_app.networks.device import resolve_device
-        from plantseg_app.networks.predict import predict_tiled
-        from plantseg_app.zoo.load import load_network
 
         image, model = inputs["image"], self._find_model()
-        channels = _checked_channels(image, model.card)
-        shape = _scaled_shape(image.shape_vox, self._factors(model.card, image.voxel_size_um, image.shape_vox, context))
-        _check_memory(len(channels), shape)
-        family = model.card.network_family()
-        network = load_network(model, resolve_device(context.device))
-        prepared = _prepared(channels, shape, model.card.normalisation, context)
         kind = model.card.output(self.output).kind
-        sketch = Sketch(self.title, kind, image.shape_vox)
-        maps = predict_tiled(network, family, prepared, context, self._options(model.card), sketch)
-        del prepared
-        maps = resample(maps, image.shape_vox)
+        maps = resample(self._maps(image, model, context), image.shape_vox)
         if kind in _PROBABILITIES:
             np.clip(maps, 0.0, 1.0, out=maps)
         single = len(maps) == 1 and not kind.needs_leading_axis
         return image.replace(data=maps[0] if single else maps, kind=kind)
+
+    def _maps(self, image: Volume, model: InstalledModel, context: Context) -> NDArray[np.float32]:
+        """Return the maps of the output at the scale of the network, (C, Z, Y, X).
+
+        Of a network with several outputs all are kept until the next prediction or the end of the run, where memory
+        allows: the next node may want another one of the same image.
+        """
+        made_by = [self.depends_on(), self.model_dump(exclude={"output"})]
+        wanted = self._channels(model.card)
+        match context.memo.pop(self.id, None):
+            case _Kept() as kept if kept.image() is image and kept.made_by == made_by:
+                context.memo[self.id] = kept
+                return kept.of(wanted)
+        shape = _scaled_shape(image.shape_vox, self._factors(model.card, image.voxel_size_um, image.shape_vox, context))
+        sketch = Sketch(self.title, model.card.output(self.output).kind, image.shape_vox)
+        outputs = model.card.network_family().outputs
+        # What is wanted comes first, where those look who watch it grow.
+        channels = dict.fromkeys([*wanted, *(channel for output in outputs for channel in output.channels)])
+        if len(channels) == len(wanted) or 4 * len(channels) * math.prod(shape) > _SHARE_FOR_MEMO * _free_memory():
+            return _predicted(image, model, shape, self._options(wanted), context, sketch)
+        maps = _predicted(image, model, shape, self._options(tuple(channels)), context, sketch)
+        kept = context.memo[self.id] = _Kept(weakref.ref(image), made_by, tuple(channels), maps)
+        return kept.of(wanted)
 
     def _find_model(self) -> InstalledModel:
         from plantseg_app.zoo.catalogue import find_model
 
         return find_model(self.model)
 
-    def _options(self, card: ModelCard) -> PredictOptions:
+    def _channels(self, card: ModelCard) -> tuple[int, ...]:
+        name = card.output(self.output).name
+        return next(output.channels for output in card.network_family().outputs if output.name == name)
+
+    def _options(self, channels: tuple[int, ...]) -> PredictOptions:
         from plantseg_app.networks.plan import PredictOptions
 
-        name = card.output(self.output).name
-        channels = next(output.channels for output in card.network_family().outputs if output.name == name)
         return PredictOptions(tile_vox=self.tile, precision=self.precision, channels=channels)
 
     def _factors(
@@ -182,10 +213,29 @@ def _checked_channels(image: Volume, card: ModelCard) -> NDArray[Any]:
     return channels
 
 
-def _check_memory(n_channels: int, shape: Shape3) -> None:
+def _predicted(
+    image: Volume, model: InstalledModel, shape: Shape3, options: PredictOptions, context: Context, sketch: Sketch
+) -> NDArray[np.float32]:
+    """Return what the network says about the image brought to `shape`."""
+    from plantseg_app.networks.device import resolve_device
+    from plantseg_app.networks.predict import predict_tiled
+    from plantseg_app.zoo.load import load_network
+
+    channels = _checked_channels(image, model.card)
+    _check_memory(len(channels), shape)
+    network = load_network(model, resolve_device(context.device))
+    prepared = _prepared(channels, shape, model.card.normalisation, context)
+    return predict_tiled(network, model.card.network_family(), prepared, context, options, sketch)
+
+
+def _free_memory() -> int:
     import psutil
 
-    needed, free = 8 * n_channels * math.prod(shape), psutil.virtual_memory().available
+    return int(psutil.virtual_memory().available)
+
+
+def _check_memory(n_channels: int, shape: Shape3) -> None:
+    needed, free = 8 * n_channels * math.prod(shape), _free_memory()
     if needed > free:
         raise ResourceError(
             f"At the scale of the model the image has {shape} voxels and takes {needed / 1e9:.1f} GB, but "
