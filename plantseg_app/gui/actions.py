@@ -1,0 +1,204 @@
+"""Everything a person can do from menus, tool bar and keyboard, as one table; and the Qt actions made from it.
+
+The window says which function does it (``build_actions(window, {"open": self.open})``). An action that nothing does
+appears nowhere.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterator, Mapping, Sequence
+
+from PySide6.QtGui import QAction, QKeySequence
+from PySide6.QtWidgets import QMainWindow, QToolBar
+
+from plantseg_app.errors import RequestError, did_you_mean
+from plantseg_app.gui.icons import icon
+
+
+@dataclasses.dataclass(frozen=True)
+class Action:
+    """One thing to do.
+
+    Attributes
+    ----------
+    key
+        Its name in the program.
+    text
+        What the menu says; ``&`` stands before the letter that chooses it.
+    shortcut
+        Its keys as Qt writes them on every system, ``Ctrl`` being the command key of a Mac.
+    tip
+        What it does, in one sentence.
+    menu
+        The menu in which it stands.
+    icon
+        A drawing in ``resources/icons``; "" for none.
+    in_tool_bar
+        Whether it has a button above the canvas.
+    begins_group
+        Whether a line stands above it in the menu.
+    """
+
+    key: str
+    text: str
+    shortcut: str
+    tip: str
+    menu: str
+    icon: str = ""
+    in_tool_bar: bool = False
+    begins_group: bool = False
+
+
+_FILE, _EDIT, _VIEW, _STEPS, _TOOLS, _HELP = "&File", "&Edit", "&View", "&Steps", "&Tools", "&Help"
+
+ACTIONS: tuple[Action, ...] = (
+    Action("open", "&Open images…", "Ctrl+O", "Open images; or drop them on the window.", _FILE, "open", True),
+    Action(
+        "open_sample", "Open the &sample", "Ctrl+Shift+O", "Open the stack that comes with the program.", _FILE,
+        "sample",
+    ),
+    Action(
+        "open_workflow", "Open &workflow…", "Ctrl+Shift+W", "Open a saved chain of steps.", _FILE, "open-workflow",
+        begins_group=True,
+    ),
+    Action(
+        "save_workflow", "Save wor&kflow…", "Ctrl+S", "Save the chain of steps, to run it again or to send it.", _FILE,
+        "save-workflow", True,
+    ),
+    Action(
+        "export", "&Export results…", "Ctrl+E", "Write cells, maps or tables to files.", _FILE, "export", True,
+        begins_group=True,
+    ),
+    Action(
+        "screenshot", "Save s&creenshot…", "Ctrl+Shift+S", "Save what the canvas shows as a picture.", _FILE,
+        "screenshot",
+    ),
+    Action("quit", "&Quit", "Ctrl+Q", "Close the program; the session is kept.", _FILE, begins_group=True),
+    Action("undo", "&Undo", "Ctrl+Z", "Take the last change back.", _EDIT, "undo", True),
+    Action("redo", "&Redo", "Ctrl+Shift+Z", "Make the change again that was taken back.", _EDIT, "redo", True),
+    Action(
+        "preferences", "&Preferences…", "Ctrl+,", "Theme, font, palettes, device and folders.", _EDIT, "preferences",
+        begins_group=True,
+    ),
+    Action("fit_view", "&Fit the image", "Ctrl+0", "Show the whole image.", _VIEW, "fit-view", True),
+    Action(
+        "toggle_3d", "2D or &3D", "Ctrl+D", "Change between one slice and the whole volume.", _VIEW, "toggle-3d", True
+    ),
+    Action(
+        "log", "&Log", "Ctrl+Shift+L", "Show or hide what the program has noted.", _VIEW, "log", begins_group=True
+    ),
+    Action("previous_page", "&Previous step", "Alt+Left", "Go back to the step before.", _STEPS, "previous"),
+    Action("next_page", "&Next step", "Alt+Right", "Go on to the next step of the work.", _STEPS, "next"),
+    Action(
+        "preview", "Pre&view", "Ctrl+P", "Run the steps on what is visible.", _STEPS, "preview", True, begins_group=True
+    ),
+    Action("run", "&Run", "Ctrl+R", "Run the steps on the whole image.", _STEPS, "run", True),
+    Action("cancel", "&Cancel", "Esc", "Stop what is running; finished steps are kept.", _STEPS, "cancel", True),
+    Action("models", "&Models", "Ctrl+M", "Look through the trained networks, add and remove them.", _TOOLS, "models"),
+    Action("batch", "&Batch", "Ctrl+B", "Run a workflow on many files.", _TOOLS, "batch"),
+    Action("training", "&Training", "Ctrl+T", "Train a network on own images.", _TOOLS, "training"),
+    Action("shortcuts", "&Shortcuts", "F1", "Show all keys.", _HELP, "shortcuts"),
+    Action("tour", "&Tour", "Ctrl+F1", "Show the way through the program in six short steps.", _HELP, "tour"),
+    Action(
+        "about", "&About", "Ctrl+Shift+A", "Versions and machine, to paste into a report.", _HELP, "about",
+        begins_group=True,
+    ),
+)  # fmt: skip
+"""All actions in the order of the menus."""
+
+
+class ActionSet(Mapping[str, QAction]):
+    """The Qt actions of a window by key, for switching them on and off.
+
+    A key that there is not is answered with the nearest one.
+    """
+
+    def __init__(self, made: Mapping[str, QAction]) -> None:
+        self._made = dict(made)
+
+    def __getitem__(self, key: str) -> QAction:
+        if key not in self._made:
+            raise RequestError(f'There is no action "{key}". {did_you_mean(key, self._made)}')
+        return self._made[key]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._made)
+
+    def __len__(self) -> int:
+        return len(self._made)
+
+    def enable(self, **states: bool) -> None:
+        """Switch actions on or off: ``enable(run=True, cancel=False)``."""
+        for key, state in states.items():
+            self[key].setEnabled(state)
+
+
+def build_actions(
+    window: QMainWindow, callbacks: Mapping[str, Callable[[], object]], table: Sequence[Action] = ACTIONS
+) -> ActionSet:
+    """Fill the menu bar and one tool bar of `window`, and return its actions.
+
+    Parameters
+    ----------
+    callbacks
+        What does it, by key; actions that are not named are left out.
+
+    Raises
+    ------
+    RequestError
+        If a key is none of the table's; the message suggests the nearest.
+    """
+    known = [action.key for action in table]
+    for key in callbacks:
+        if key not in known:
+            raise RequestError(f'There is no action "{key}". {did_you_mean(key, known)}')
+    wanted = [action for action in table if action.key in callbacks]
+    made = {action.key: _make(window, action, callbacks[action.key]) for action in wanted}
+    _fill_menus(window, wanted, made)
+    _fill_tool_bar(window, wanted, made)
+    return ActionSet(made)
+
+
+def _make(window: QMainWindow, action: Action, callback: Callable[[], object]) -> QAction:
+    made = QAction(action.text, window)
+    made.setObjectName(action.key)
+    made.setShortcut(QKeySequence(action.shortcut))
+    keys = made.shortcut().toString(QKeySequence.SequenceFormat.NativeText)
+    made.setToolTip(f"{action.tip} ({keys})")
+    made.setStatusTip(action.tip)
+    if action.icon:
+        made.setIcon(icon(action.icon))
+    roles = {"quit": QAction.MenuRole.QuitRole, "about": QAction.MenuRole.AboutRole}
+    roles["preferences"] = QAction.MenuRole.PreferencesRole
+    made.setMenuRole(roles.get(action.key, QAction.MenuRole.NoRole))
+    made.triggered.connect(lambda: callback())
+    return made
+
+
+def _fill_menus(window: QMainWindow, wanted: Sequence[Action], made: Mapping[str, QAction]) -> None:
+    for title in dict.fromkeys(action.menu for action in wanted):
+        menu = window.menuBar().addMenu(title)
+        menu.setToolTipsVisible(True)
+        for action in wanted:
+            if action.menu == title:
+                if action.begins_group and not menu.isEmpty():
+                    menu.addSeparator()
+                menu.addAction(made[action.key])
+
+
+def _fill_tool_bar(window: QMainWindow, wanted: Sequence[Action], made: Mapping[str, QAction]) -> None:
+    bar = QToolBar("Tools", window)
+    bar.setObjectName("tools")
+    bar.setMovable(False)
+    before = ""
+    for action in wanted:
+        if not action.in_tool_bar:
+            continue
+        if before and action.menu != before:
+            bar.addSeparator()
+        before = action.menu
+        bar.addAction(made[action.key])
+        button = bar.widgetForAction(made[action.key])
+        button.setAccessibleName(action.text.replace("&", "").rstrip("…"))
+    window.addToolBar(bar)
