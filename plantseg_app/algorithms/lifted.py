@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from plantseg_app.algorithms.blocks import Check, never_stop
+from plantseg_app.algorithms.chain import Oversegmentation
 from plantseg_app.algorithms.overlap import count_overlaps
 from plantseg_app.algorithms.partition import improve_in_rounds, multicut_costs
 from plantseg_app.algorithms.region_graph import RegionGraph, make_dense, number_from_one
@@ -40,6 +41,13 @@ class LiftedEdges:
 
     pairs: NDArray[np.int64]
     same: NDArray[np.bool_]
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class LiftedOversegmentation(Oversegmentation):
+    """Superpixels, the graph of their boundaries, and what nuclei say about pairs of them."""
+
+    lifted: LiftedEdges
 
 
 def label_nuclei(probability: NDArray[Any], threshold: float, min_size: int) -> NDArray[np.uint32]:

@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from plantseg_app.algorithms.blocks import Check, never_stop
+from plantseg_app.algorithms.chain import Oversegmentation
 from plantseg_app.algorithms.flooding import Spacing, flood, scale_sigma, smooth
 from plantseg_app.algorithms.partition import gasp
 from plantseg_app.algorithms.region_graph import build_region_graph
@@ -86,13 +87,29 @@ def segment_mask_and_outline(
     ndarray
         (Z, Y, X) uint32, 1 ... N, 0 outside.
     """
+    pieces = find_pieces(mask, outline, settings, spacing, n_threads, check, joins=joins)
+    return join_pieces(pieces, settings, joins=joins)
+
+
+def find_pieces(
+    mask: NDArray[Any],
+    outline: NDArray[Any],
+    settings: ObjectSettings = DEFAULTS,
+    spacing: Spacing | None = None,
+    n_threads: int = 1,
+    check: Check = never_stop,
+    *,
+    joins: bool = True,
+) -> Oversegmentation:
+    """Return pieces of objects and the outlines between them; beta and min_size of the settings do not count yet.
+
+    Parameters as in `segment_mask_and_outline`.
+    """
     steps = (1.0,) * mask.ndim if spacing is None else spacing
-    inside = np.ascontiguousarray(mask > settings.mask_threshold)
-    if not inside.any():
-        return np.zeros(mask.shape, np.uint32)
     if mask.ndim == 3 and mask.shape[0] == 1:
-        flat = segment_mask_and_outline(mask[0], outline[0], settings, steps[1:], n_threads, check, joins=joins)
-        return flat[None]
+        flat = find_pieces(mask[0], outline[0], settings, steps[1:], n_threads, check, joins=joins)
+        return Oversegmentation(flat.labels[None], flat.graph)
+    inside = np.ascontiguousarray(mask > settings.mask_threshold)
     relief = np.ascontiguousarray(outline, np.float32)
     # The outside is as good as an outline for keeping seeds away.
     walls = np.where(inside, relief, np.float32(1))
@@ -107,11 +124,16 @@ def segment_mask_and_outline(
     labels = flood(height, seeds, inside, n_threads, check)
     check()
     volume = labels if labels.ndim == 3 else labels[None]
-    graph = build_region_graph(volume, relief.reshape(volume.shape), n_threads, check)
+    return Oversegmentation(labels, build_region_graph(volume, relief.reshape(volume.shape), n_threads, check))
+
+
+def join_pieces(pieces: Oversegmentation, settings: ObjectSettings, *, joins: bool = True) -> NDArray[np.uint32]:
+    """Join pieces without an outline between them and drop small objects; as `segment_mask_and_outline`."""
+    graph = pieces.graph
     table = gasp(graph, settings.beta) if joins else np.arange(graph.n_nodes, dtype=np.uint32)
     sizes = np.bincount(table, weights=graph.sizes, minlength=int(table.max(initial=0)) + 1)
     table = np.where(sizes[table] >= settings.min_size, table, 0)
     table[0] = 0
     kept, dense = np.unique(table, return_inverse=True)
     # 0 is always among the kept ones, so objects are numbered from 1.
-    return np.asarray((dense if kept[0] == 0 else dense + 1).astype(np.uint32)[labels])
+    return np.asarray((dense if kept[0] == 0 else dense + 1).astype(np.uint32)[pieces.labels])

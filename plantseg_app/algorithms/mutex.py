@@ -14,6 +14,7 @@ above both of them. A voxel within a wall would otherwise repel the cell that it
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
@@ -97,19 +98,60 @@ def mutex_watershed(
     .. [1] Wolf et al. (2020), The mutex watershed and its objective, IEEE TPAMI,
            https://doi.org/10.1109/TPAMI.2020.2980827
     """
+    return join_voxels(find_forces(boundary, reach, stride, spacing, check), beta)
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class VoxelForces:
+    """What speaks for joining voxels and what against it, whatever beta is.
+
+    Attributes
+    ----------
+    shape
+        (Z, Y, X).
+    neighbours
+        ``bioimage_cpp`` grid graph of the voxels; of a single slice as a plane.
+    boundary
+        (E,) float32, the boundary between the two voxels of each of its edges.
+    pairs
+        (N, 2) uint64, flat indices of voxels that repel each other.
+    repulsion
+        (N,) float32, how strongly.
+    """
+
+    shape: tuple[int, ...]
+    neighbours: Any
+    boundary: NDArray[np.float32]
+    pairs: NDArray[np.uint64]
+    repulsion: NDArray[np.float32]
+
+
+def find_forces(
+    boundary: NDArray[Any],
+    reach: int,
+    stride: Sequence[int] = (1, 1, 1),
+    spacing: Spacing = (1.0, 1.0, 1.0),
+    check: Check = never_stop,
+) -> VoxelForces:
+    """Return what a mutex watershed on a boundary map decides by; parameters as in `mutex_watershed`."""
     from bioimage_cpp.graph import grid_graph
     from bioimage_cpp.graph.features import grid_boundary_features
-    from bioimage_cpp.graph.mutex_watershed import mutex_watershed_clustering
 
     values = np.ascontiguousarray(boundary, np.float32)
     offsets = long_range_offsets(reach, spacing, values.shape)
     pairs, repulsion = _walls_between(values, offsets, stride, check)
     plane = values[0] if values.shape[0] == 1 else values
     graph = grid_graph(plane.shape)
-    attraction = np.float32(1.5 - beta) - np.asarray(grid_boundary_features(graph, plane))
-    check()
-    labels = np.asarray(mutex_watershed_clustering(graph, attraction, pairs, repulsion))
-    return labels.astype(np.uint32).reshape(values.shape) + np.uint32(1)
+    return VoxelForces(values.shape, graph, np.asarray(grid_boundary_features(graph, plane)), pairs, repulsion)
+
+
+def join_voxels(forces: VoxelForces, beta: float) -> NDArray[np.uint32]:
+    """Run a mutex watershed on prepared forces; as `mutex_watershed`."""
+    from bioimage_cpp.graph.mutex_watershed import mutex_watershed_clustering
+
+    attraction = np.float32(1.5 - beta) - forces.boundary
+    labels = np.asarray(mutex_watershed_clustering(forces.neighbours, attraction, forces.pairs, forces.repulsion))
+    return labels.astype(np.uint32).reshape(forces.shape) + np.uint32(1)
 
 
 def _walls_between(

@@ -125,13 +125,24 @@ class Step(BaseModel, abc.ABC):
         Cancelled
             If the user asked to stop.
         """
+        present = self.checked_inputs(inputs)
+        context.check()
+        return self.run(present, context)
+
+    def checked_inputs(self, inputs: Mapping[str, Volume]) -> dict[str, Volume]:
+        """Return the inputs that are present, after the checks of `execute`.
+
+        Raises
+        ------
+        RequestError, InputError
+            As in `execute`.
+        """
         present = {port: volume for port, volume in inputs.items() if volume is not None}
         self.check_ports({port: volume.kind for port, volume in present.items()})
         self._check_shapes(present)
         for port, volume in present.items():
             check_finite(volume, f"{self.id}: {port}")
-        context.check()
-        return self.run(present, context)
+        return present
 
     def made_kind(self, kinds: Mapping[str, Kind]) -> Kind:
         """Return the kind of the result when volumes of these `kinds` arrive at the ports."""

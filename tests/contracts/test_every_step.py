@@ -13,7 +13,9 @@ import yaml
 
 import plantseg_app.steps  # noqa: F401 - fills the registry
 from plantseg_app.core.context import QuietContext
+from plantseg_app.core.describe import FieldDescription, describe_fields
 from plantseg_app.core.step import STEPS, SameAs, Step, make_step
+from plantseg_app.core.two_part import TwoPartStep
 from plantseg_app.core.volume import Kind, Shape3, Volume, VoxelSize
 from plantseg_app.core.workflow import Workflow
 from plantseg_app.errors import InputError, PlantSegError, RequestError
@@ -25,9 +27,6 @@ NEEDED_SETTINGS: dict[str, dict[str, object]] = {
     "set-voxel-size": {"voxel_size_um": "0.5,0.25,0.25"},
     "rescale": {"factor": "1,0.5,0.5"},
 }
-# Steps that give back an image of another size or need one that was cropped before.
-CHANGES_PLACE = {"rescale", "crop", "paste-back", "set-voxel-size", "max-projection"}
-
 every_step = pytest.mark.parametrize("step_class", list(STEPS), ids=lambda step: step.id)
 
 
@@ -131,8 +130,9 @@ def test_it_runs_on_small_things_and_keeps_its_promises(
     assert result.kind is step.made_kind({name: volume.kind for name, volume in inputs.items()})
     for name, volume in inputs.items():
         assert np.array_equal(volume.data, before[name]), f"the input {name} was changed"
-    if step.id not in CHANGES_PLACE:
+    if step.keeps_grid:
         assert result.shape_vox == shape
+    if step.keeps_grid and step.id != "set-voxel-size":
         assert result.voxel_size_um == first.voxel_size_um
     if result.data.dtype.kind == "f":
         assert np.isfinite(result.data).all()
@@ -153,6 +153,33 @@ def test_every_kind_it_says_it_takes_is_taken(step_class: type[Step]) -> None:
         inputs = inputs_for(step_class, (4, 16, 16), only_needed=False, choice=choice)
         made = run(build(step_class), inputs)
         assert made.kind is build(step_class).made_kind({name: v.kind for name, v in inputs.items()})
+
+
+@pytest.mark.parametrize("only_needed", [True, False])
+@pytest.mark.parametrize("step_class", [s for s in STEPS if issubclass(s, TwoPartStep)], ids=lambda step: step.id)
+def test_what_was_prepared_serves_all_settings_that_do_not_prepare(
+    step_class: type[TwoPartStep], only_needed: bool
+) -> None:
+    inputs, context = inputs_for(step_class, (5, 32, 32), only_needed), QuietContext(n_threads=1)
+    step = step_class()
+    prepared = step.prepare(inputs, context)
+    fields = {field.name: field for field in describe_fields(step_class)}
+    assert set(step.prepared_by) <= set(fields)
+    others = [{name: value} for name, field in fields.items() for value in other_values(field)]
+    for change in [{}, *(change for change in others if not set(change) & set(step.prepared_by))]:
+        changed = step.replace(**change)
+        completed = changed.complete(prepared, inputs, context)
+        assert np.array_equal(completed.data, run(changed, inputs).data), f"{change} counts in prepare"
+
+
+def other_values(field: FieldDescription) -> list[object]:
+    if field.type == "boolean":
+        return [not field.default]
+    if field.type == "integer":
+        return [field.minimum, 1500]
+    if field.type == "number":
+        return [*([] if field.exclusive_minimum else [field.minimum]), field.maximum or 10.0, 0.3]
+    return [choice for choice in field.choices if choice != field.default]
 
 
 @every_step

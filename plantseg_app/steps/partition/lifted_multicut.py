@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 from numpy.typing import NDArray
 
@@ -60,12 +60,25 @@ class LiftedMulticut(SuperpixelPartition):
         json_schema_extra={"advanced": True, "empty": "no limit"},
     )
 
-    def join(self, over: Oversegmentation, inputs: Mapping[str, Volume], context: Context) -> NDArray[Any]:
-        """Return the cell of each superpixel."""
+    prepared_by: ClassVar[tuple[str, ...]] = (
+        "nuclei_threshold",
+        "nuclei_min_size",
+        "overlap_threshold",
+        "graph_depth",
+    )
+
+    def prepare(self, inputs: Mapping[str, Volume], context: Context) -> lifted.LiftedOversegmentation:
+        """Return the superpixels, their graph, and what the nuclei say about it."""
+        over = super().prepare(inputs, context)
         nuclei = self._nuclei_labels(inputs["nuclei"])
         owners = lifted.nuclei_of_superpixels(over.labels, nuclei, over.graph.n_nodes, self.overlap_threshold)
         context.check()
         edges = lifted.find_lifted_edges(over.graph, owners, self.graph_depth)
+        return lifted.LiftedOversegmentation(over.labels, over.graph, edges)
+
+    def join(self, over: Oversegmentation, inputs: Mapping[str, Volume], context: Context) -> NDArray[Any]:
+        """Return the cell of each superpixel."""
+        edges = cast("lifted.LiftedOversegmentation", over).lifted
         if len(edges.pairs) == 0:
             context.message(
                 "No two superpixels lie in nuclei, so the nuclei had no say and this is a plain multicut; "

@@ -65,14 +65,31 @@ class MutexWatershed(SuperpixelPartition):
         json_schema_extra={"unit": "voxel", "advanced": True},
     )
 
-    def run(self, inputs: Mapping[str, Volume], context: Context) -> Volume:
-        """Partition the superpixels where there are any, else the voxels."""
+    prepared_by: ClassVar[tuple[str, ...]] = ("reach", "stride", "offsets")
+
+    def prepare(self, inputs: Mapping[str, Volume], context: Context) -> Any:
+        """Return the superpixels with their graph where there are any, else what attracts and repels voxels."""
         if "superpixels" in inputs:
-            return super().run(inputs, context)
+            return super().prepare(inputs, context)
+        affinities = self._affinities(inputs)
+        if affinities is not None and len(affinities) > len(mutex.NEIGHBOURS):
+            return affinities
         boundary = inputs["boundary"]
         values = as_probability(boundary.data, "boundary map")
-        labels = self._join_voxels(values, inputs, context)
+        return mutex.find_forces(values, self.reach, self.stride, tuple(boundary.spacing), context.check)
+
+    def complete(self, prepared: Any, inputs: Mapping[str, Volume], context: Context) -> Volume:
+        """Partition the superpixels where there are any, else the voxels."""
+        if "superpixels" in inputs:
+            return super().complete(prepared, inputs, context)
+        if isinstance(prepared, mutex.VoxelForces):
+            labels = mutex.join_voxels(prepared, self.beta)
+        else:
+            offsets = self._offsets(prepared)
+            labels = mutex.mutex_watershed_on_affinities(prepared, offsets, self.beta, self.stride)
         context.check()
+        boundary = inputs["boundary"]
+        values = as_probability(boundary.data, "boundary map")
         over = prepare(values, labels, None, context.n_threads, context.check)
         return self.paint(boundary, over, np.arange(over.graph.n_nodes, dtype=np.uint32), context)
 
@@ -82,13 +99,6 @@ class MutexWatershed(SuperpixelPartition):
         if affinities is None:
             return gasp(over.graph, self.beta, Linkage.ABS_MAX)
         return mutex.mutex_watershed_on_graph(over.labels, over.graph, affinities, self._offsets(affinities), self.beta)
-
-    def _join_voxels(self, values: NDArray[np.float32], inputs: Mapping[str, Volume], context: Context) -> NDArray[Any]:
-        affinities = self._affinities(inputs)
-        if affinities is not None and len(affinities) > len(mutex.NEIGHBOURS):
-            return mutex.mutex_watershed_on_affinities(affinities, self._offsets(affinities), self.beta, self.stride)
-        spacing = tuple(inputs["boundary"].spacing)
-        return mutex.mutex_watershed(values, self.beta, self.reach, self.stride, spacing, context.check)
 
     def _affinities(self, inputs: Mapping[str, Volume]) -> NDArray[np.float32] | None:
         """Return the affinities, checked against the offsets, if there are any."""

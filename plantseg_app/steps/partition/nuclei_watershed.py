@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
-from plantseg_app.algorithms.mask_outline import DEFAULTS, ObjectSettings, segment_mask_and_outline
+from plantseg_app.algorithms.chain import Oversegmentation
+from plantseg_app.algorithms.mask_outline import DEFAULTS, ObjectSettings, find_pieces, join_pieces
 from plantseg_app.algorithms.probability import as_probability
 from plantseg_app.core.context import Context
 from plantseg_app.core.fields import Beta, Fraction, SigmaVox, VoxelCount
-from plantseg_app.core.step import Cost, Field, Port, SameAs, Step
+from plantseg_app.core.step import Cost, Field, Port, SameAs
+from plantseg_app.core.two_part import TwoPartStep
 from plantseg_app.core.volume import Kind, Shape3, Volume
 
 
-class NucleiWatershed(Step):
+class NucleiWatershed(TwoPartStep):
     """Label nuclei, or other objects with background between them, from a map of their insides.
 
     The mask says where objects are, the outlines where touching ones part. Seeds far from outlines and background are
@@ -49,19 +51,27 @@ class NucleiWatershed(Step):
     )
     min_size: VoxelCount = Field(DEFAULTS.min_size, description="Objects with fewer voxels vanish.")
 
-    def run(self, inputs: Mapping[str, Volume], context: Context) -> Volume:
-        """Label the objects."""
+    prepared_by: ClassVar[tuple[str, ...]] = ("mask_threshold", "outline_threshold", "sigma_seeds")
+
+    def prepare(self, inputs: Mapping[str, Volume], context: Context) -> Oversegmentation:
+        """Return pieces of objects with the outlines between them."""
         mask = inputs["mask"]
         inside = as_probability(mask.data, "mask")
         outline = np.zeros_like(inside)
         if "outline" in inputs:
             outline = as_probability(inputs["outline"].data, "outline map")
-        settings = ObjectSettings(**self.model_dump())
-        joins_by_outline = "outline" in inputs
-        labels = segment_mask_and_outline(
-            inside, outline, settings, tuple(mask.spacing), context.n_threads, context.check, joins=joins_by_outline
-        )
-        return mask.replace(data=labels, kind=Kind.LABELS)
+        spacing, joins = tuple(mask.spacing), "outline" in inputs
+        return find_pieces(inside, outline, self._settings, spacing, context.n_threads, context.check, joins=joins)
+
+    def complete(self, prepared: Any, inputs: Mapping[str, Volume], context: Context) -> Volume:
+        """Join pieces to objects."""
+        context.check()
+        labels = join_pieces(prepared, self._settings, joins="outline" in inputs)
+        return inputs["mask"].replace(data=labels, kind=Kind.LABELS)
+
+    @property
+    def _settings(self) -> ObjectSettings:
+        return ObjectSettings(**self.model_dump())
 
     def estimate(self, shape_vox: Shape3) -> Cost:
         """About five float32 maps at once; one core does four million voxels a second."""

@@ -12,14 +12,15 @@ from plantseg_app.algorithms.chain import Oversegmentation, finish, prepare
 from plantseg_app.algorithms.probability import as_probability
 from plantseg_app.core.context import Context
 from plantseg_app.core.fields import DEFAULT_BETA, DEFAULT_MIN_SIZE, Beta, VoxelCount
-from plantseg_app.core.step import Field, Port, SameAs, Step
+from plantseg_app.core.step import Field, Port, SameAs
+from plantseg_app.core.two_part import TwoPartStep
 from plantseg_app.core.volume import Kind, Volume
 
 BOUNDARY = Port((Kind.BOUNDARY,), "The boundary map, 0 inside cells and 1 on boundaries.")
 SUPERPIXELS = Port((Kind.LABELS,), "Superpixels to join; label 0 stays background.", optional=True)
 
 
-class SuperpixelPartition(Step):
+class SuperpixelPartition(TwoPartStep):
     """Join superpixels into cells; without any, the step makes them itself as dt-watershed does by default."""
 
     reads: ClassVar[dict[str, Port]] = {"boundary": BOUNDARY, "superpixels": SUPERPIXELS}
@@ -38,15 +39,18 @@ class SuperpixelPartition(Step):
     def join(self, over: Oversegmentation, inputs: Mapping[str, Volume], context: Context) -> NDArray[Any]:
         """Return (N + 1,) the cell of each of N superpixels, dense from 1; 0 for label 0."""
 
-    def run(self, inputs: Mapping[str, Volume], context: Context) -> Volume:
-        """Partition the superpixels."""
+    def prepare(self, inputs: Mapping[str, Volume], context: Context) -> Oversegmentation:
+        """Return the superpixels and their graph."""
         boundary = inputs["boundary"]
         values = as_probability(boundary.data, "boundary map")
         given = inputs["superpixels"].data if "superpixels" in inputs else None
-        over = prepare(values, given, tuple(boundary.spacing), context.n_threads, context.check)
-        cells = self.join(over, inputs, context)
+        return prepare(values, given, tuple(boundary.spacing), context.n_threads, context.check)
+
+    def complete(self, prepared: Any, inputs: Mapping[str, Volume], context: Context) -> Volume:
+        """Partition the superpixels."""
+        cells = self.join(prepared, inputs, context)
         context.check()
-        return self.paint(boundary, over, cells, context)
+        return self.paint(inputs["boundary"], prepared, cells, context)
 
     def paint(self, boundary: Volume, over: Oversegmentation, cells: NDArray[Any], context: Context) -> Volume:
         """Return the labels of a partition in the place of the boundary map."""
