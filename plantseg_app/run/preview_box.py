@@ -83,8 +83,8 @@ def box_within(box: PreviewBox, workflow: Workflow, volumes: Mapping[str, Volume
     cropped = crop_of(workflow)
     if cropped is not None:
         source = next((volumes[name] for name in workflow.sources if name in volumes), None)
-        shape, place = (frame, None) if source is None else (source.shape_vox, source.place)
-        place = place or Place((0, 0, 0), frame, frame)
+        shape = frame if source is None else source.shape_vox
+        place = Place((0, 0, 0), frame, frame) if source is None else place_of(source, frame)
         slices = checked_box(parse_box(cropped), shape)
         corners = [s.start for s in slices], [s.stop for s in slices]
         start, stop, _ = box_in_full_image(*corners, shape, place.start_vox, place.stop_vox)
