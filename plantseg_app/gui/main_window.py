@@ -25,8 +25,9 @@ from plantseg_app.core.volume import Kind
 from plantseg_app.core.workflow import Workflow
 from plantseg_app.errors import PlantSegError
 from plantseg_app.gui.areas.area import Area
+from plantseg_app.gui.areas.batch_area import BatchArea
 from plantseg_app.gui.areas.models_area import ModelsArea
-from plantseg_app.gui.areas.switch import AreaSwitch
+from plantseg_app.gui.areas.switch import AreaEntry, AreaSwitch
 from plantseg_app.gui.document import Document, OpenImage, Result
 from plantseg_app.gui.qt_runner import QtRunner
 from plantseg_app.gui.run_bar import RunBar
@@ -48,8 +49,8 @@ from plantseg_app.run.tasks import ReadImage
 from plantseg_app.run.worker_events import TaskProgress
 
 PAGES: tuple[type[Page], ...] = (LoadPage, PreparePage, PredictPage, SegmentPage, ProofreadPage, ExportPage)
-AREAS: tuple[type[Area], ...] = (ModelsArea,)
-_WIZARD = ("Segment", "From an image to cells, step by step.")
+AREAS: tuple[type[Area], ...] = (BatchArea, ModelsArea)
+_WIZARD = AreaEntry("Segment", "From an image to cells, step by step.", "segment")
 
 
 class MainWindow(QMainWindow):
@@ -114,7 +115,7 @@ class MainWindow(QMainWindow):
         self.setCentralWidget(content)
 
     def _top_row(self) -> QHBoxLayout:
-        self.area_switch = AreaSwitch([_WIZARD, *((area.title, area.hint) for area in self.areas)])
+        self.area_switch = AreaSwitch([_WIZARD, *(AreaEntry(area.title, area.hint, area.icon) for area in self.areas)])
         self.area_switch.show_current(0)
         row = QHBoxLayout()
         row.addWidget(self.stepper, 1)

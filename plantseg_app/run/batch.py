@@ -12,7 +12,7 @@ import csv
 import io
 import json
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from plantseg_app.errors import RequestError
@@ -20,6 +20,8 @@ from plantseg_app.run.jobs import Job, JobResult, JobSettings, is_finished, run_
 from plantseg_app.run.runner import Runner
 
 SUMMARY_NAME = "summary"
+RESULT_SUFFIXES = (".tif", ".h5")
+"""The endings that the results of a batch may have: those of formats that hold stacks and any label."""
 
 
 def is_result_file(output: Path) -> bool:
@@ -29,7 +31,7 @@ def is_result_file(output: Path) -> bool:
     return not output.is_dir() and any(output.suffix.lower() in known.write_suffixes for known in FORMATS)
 
 
-def plan_jobs(inputs: Sequence[Path], output: Path) -> list[Job]:
+def plan_jobs(inputs: Sequence[Path], output: Path, suffix: str = RESULT_SUFFIXES[0]) -> list[Job]:
     """Return one job an input file; folders stand for the images in them.
 
     Parameters
@@ -37,7 +39,9 @@ def plan_jobs(inputs: Sequence[Path], output: Path) -> list[Job]:
     inputs
         Files and folders.
     output
-        The result's file for a single input file, else a folder in which each result is ``<stem>.tif``.
+        The result's file for a single input file, else a folder in which each result is ``<stem><suffix>``.
+    suffix
+        One of `RESULT_SUFFIXES`.
 
     Raises
     ------
@@ -51,7 +55,7 @@ def plan_jobs(inputs: Sequence[Path], output: Path) -> list[Job]:
             raise RequestError(f"Several inputs need a folder to write to; --output {output} is a file.")
         jobs = [Job(inputs[0], output)]
     else:
-        jobs = [Job(path, output / f"{path.stem}.tif") for path in _expand(inputs, output)]
+        jobs = [Job(path, output / f"{path.stem}{suffix}") for path in _expand(inputs, output)]
     if not is_batch:
         _check_exists(jobs[0].input)
     _check_names(jobs)
@@ -79,7 +83,8 @@ def run_batch(
     scheduler
         ``"local"``, or the address of a dask scheduler.
     resume
-        Leave out the files whose result is there already, made by the same workflow.
+        Leave out the files whose result is there already, made by the same workflow; rows of other files stay in the
+        summary.
     on_start
         Called with each job before it begins; by the local scheduler alone.
     on_result
@@ -87,7 +92,7 @@ def run_batch(
     """
     _check_further_outputs(jobs, settings)
     folder = jobs[0].output.parent
-    earlier = _read_summary(folder) if resume else {}
+    earlier = read_summary(folder) if resume else {}
     results: dict[Path, JobResult] = {}
     to_do = []
     for job in jobs:
@@ -105,12 +110,26 @@ def run_batch(
         coming = _run_there(to_do, settings, scheduler)
     for result in coming:
         results[result.output] = result
-        write_summary(folder, [results[job.output] for job in jobs if job.output in results])
+        write_summary(folder, _rows(jobs, results, earlier))
         if on_result is not None:
             on_result(result)
-    ordered = [results[job.output] for job in jobs]
-    write_summary(folder, ordered)
-    return ordered
+    write_summary(folder, _rows(jobs, results, earlier))
+    return [results[job.output] for job in jobs]
+
+
+def _rows(jobs: Sequence[Job], results: Mapping[Path, JobResult], earlier: Mapping[Path, JobResult]) -> list[JobResult]:
+    """Return the rows of the summary: those of an earlier run, renewed, then the others in the order of the jobs."""
+    rows = dict(earlier)
+    for job in jobs:
+        if job.output in results:
+            rows[job.output] = results[job.output]
+    return list(rows.values())
+
+
+def note_failure(result: JobResult) -> None:
+    """Add a file to the summary beside its result, because the process died that should have done so."""
+    folder = result.output.parent
+    write_summary(folder, {**read_summary(folder), result.output: result}.values())
 
 
 def write_summary(folder: Path, results: Iterable[JobResult]) -> None:
@@ -152,21 +171,33 @@ def _run_there(jobs: Sequence[Job], settings: JobSettings, address: str) -> Iter
         yield from run_on_cluster(address, jobs, settings)
 
 
-def _expand(inputs: Sequence[Path], output: Path) -> list[Path]:
+def images_in(folder: Path) -> list[Path]:
+    """Return the images that lie in a folder, by name; folders inside it are left out.
+
+    Raises
+    ------
+    RequestError
+        If there is none.
+    """
     from plantseg_app.io import is_image_name, readable_suffixes
 
+    found = sorted(
+        entry
+        for entry in folder.iterdir()
+        if entry.is_file() and is_image_name(entry) and not entry.name.startswith(".")
+    )
+    if not found:
+        raise RequestError(f"The folder {folder} holds no image; images end in {readable_suffixes()}.")
+    return found
+
+
+def _expand(inputs: Sequence[Path], output: Path) -> list[Path]:
     files: list[Path] = []
     for path in inputs:
         if not path.is_dir():
             files.append(path)
             continue
-        found = sorted(
-            entry
-            for entry in path.iterdir()
-            if entry.is_file() and is_image_name(entry) and not entry.name.startswith(".")
-        )
-        if not found:
-            raise RequestError(f"The folder {path} holds no image; images end in {readable_suffixes()}.")
+        found = images_in(path)
         if path.resolve() == output.resolve():
             raise RequestError(f"Results would be written over the images in {path}; give another folder as --output.")
         files.extend(found)
@@ -205,7 +236,7 @@ def _check_further_outputs(jobs: Sequence[Job], settings: JobSettings) -> None:
             raise RequestError(f"Two results would both be written to {path}; rename one of the inputs.")
 
 
-def _read_summary(folder: Path) -> dict[Path, JobResult]:
+def read_summary(folder: Path) -> dict[Path, JobResult]:
     """Return the rows of an earlier run by output; rows that cannot be read are left out."""
     try:
         lines = (folder / f"{SUMMARY_NAME}.jsonl").read_text(encoding="utf-8").splitlines()

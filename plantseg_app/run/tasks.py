@@ -14,6 +14,7 @@ from pathlib import Path
 
 from plantseg_app.core.volume import Kind
 from plantseg_app.core.workflow import Workflow
+from plantseg_app.errors import PlantSegError
 from plantseg_app.io.reader import ImageInfo
 from plantseg_app.run.desk import Desk, Task
 from plantseg_app.run.events import NodeFinished
@@ -172,12 +173,15 @@ class RunBatch(Task):
     ----------
     jobs, settings, resume
         As in `plantseg_app.run.batch.run_batch`.
+    report
+        The page to write in the end, on all files of the summary; None for none.
     """
 
     jobs: tuple[Job, ...]
     settings: JobSettings
     resume: bool = False
     title: str = "Running the batch"
+    report: Path | None = None
 
     def run(self, desk: Desk) -> list[JobResult]:
         """Return a result a file."""
@@ -196,7 +200,25 @@ class RunBatch(Task):
 
         # A result kept in the store would take the room of those that the window shows.
         runner = desk.runner(self.settings.device, self.settings.n_threads, keeps=False)
-        return run_batch(self.jobs, self.settings, runner=runner, resume=self.resume, on_start=start, on_result=finish)
+        results = run_batch(
+            self.jobs, self.settings, runner=runner, resume=self.resume, on_start=start, on_result=finish
+        )
+        self._write_report(desk)
+        return results
+
+    def _write_report(self, desk: Desk) -> None:
+        from plantseg_app.run.batch import read_summary
+        from plantseg_app.run.batch_report import write_batch_report
+
+        if self.report is None:
+            return
+        desk.progress("Writing the report", 0, None)
+        rows = list(read_summary(self.jobs[0].output.parent).values())
+        try:
+            write_batch_report(self.report, self.settings, rows)
+        except (PlantSegError, OSError) as error:
+            # The results are there, whatever becomes of the page about them.
+            desk.message(f"The report could not be written: {error}")
 
     def describe(self) -> str:
         """Return workflow and files as text."""

@@ -22,10 +22,13 @@ class Area(QWidget):
         Its word in the switch at the top of the window.
     hint
         One sentence for the tool tip of that word.
+    icon
+        The name of its icon.
     """
 
     title: ClassVar[str]
     hint: ClassVar[str]
+    icon: ClassVar[str]
 
     def __init__(self, bench: Workbench) -> None:
         super().__init__()

@@ -46,6 +46,7 @@ class ModelsArea(Area):
 
     title: ClassVar[str] = "Models"
     hint: ClassVar[str] = "The trained networks: what they are for, how good they are; add and remove your own."
+    icon: ClassVar[str] = "models"
 
     def __init__(self, bench: Workbench) -> None:
         super().__init__(bench)

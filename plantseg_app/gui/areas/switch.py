@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 
-from PySide6.QtCore import Qt, Signal
-from PySide6.QtWidgets import QButtonGroup, QHBoxLayout, QToolButton, QWidget
+from PySide6.QtCore import QSize, Qt, Signal
+from PySide6.QtGui import QResizeEvent
+from PySide6.QtWidgets import QButtonGroup, QHBoxLayout, QSizePolicy, QToolButton, QWidget
+
+from plantseg_app.gui.icons import icon
+
+
+@dataclasses.dataclass(frozen=True)
+class AreaEntry:
+    """One area: its word, one sentence on it, and the name of its icon."""
+
+    title: str
+    hint: str
+    icon: str
 
 
 class AreaSwitch(QWidget):
-    """One word an area; that of the open area stands out.
-
-    Parameters
-    ----------
-    entries
-        Word and help of each area, in their order.
+    """One word an area, or only its icon where there is no room; that of the open area stands out.
 
     Signals
     -------
@@ -24,23 +32,25 @@ class AreaSwitch(QWidget):
 
     chosen = Signal(int)
 
-    def __init__(self, entries: Sequence[tuple[str, str]], parent: QWidget | None = None) -> None:
+    def __init__(self, entries: Sequence[AreaEntry], parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.setAccessibleName("Areas of the window")
+        self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Fixed)
         self._group = QButtonGroup(self)
-        row = QHBoxLayout(self)
-        row.setContentsMargins(0, 0, 8, 0)
+        self._row = row = QHBoxLayout(self)
+        row.setContentsMargins(0, 4, 8, 4)
         row.setSpacing(2)
-        for index, (title, hint) in enumerate(entries):
+        row.addStretch(1)
+        for index, entry in enumerate(entries):
             key = f"Ctrl+Shift+{index + 1}"
             word = QToolButton()
-            word.setText(title)
-            word.setToolTip(f"{hint} ({key})")
-            word.setAccessibleName(f"Area {title}")
+            word.setText(entry.title)
+            word.setIcon(icon(entry.icon))
+            word.setToolTip(f"{entry.title}: {entry.hint} ({key})")
+            word.setAccessibleName(f"Area {entry.title}")
             word.setShortcut(key)
             word.setCheckable(True)
-            word.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextOnly)
-            word.setProperty("step", True)
+            word.setProperty("area", True)
             self._group.addButton(word, index)
             row.addWidget(word)
         self._group.idClicked.connect(self.chosen)
@@ -48,3 +58,36 @@ class AreaSwitch(QWidget):
     def show_current(self, index: int) -> None:
         """Mark the area that is open."""
         self._group.button(index).setChecked(True)
+
+    def sizeHint(self) -> QSize:  # noqa: N802 - Qt's name
+        """Return the size with words."""
+        return self._size(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
+
+    def minimumSizeHint(self) -> QSize:  # noqa: N802 - Qt's name
+        """Return the size with icons alone."""
+        return self._size(Qt.ToolButtonStyle.ToolButtonIconOnly)
+
+    def resizeEvent(self, event: QResizeEvent) -> None:  # noqa: N802 - Qt's name
+        """Leave out the words where they do not fit."""
+        super().resizeEvent(event)
+        fits = self.width() >= self.sizeHint().width()
+        self._show(Qt.ToolButtonStyle.ToolButtonTextBesideIcon if fits else Qt.ToolButtonStyle.ToolButtonIconOnly)
+
+    def _size(self, style: Qt.ToolButtonStyle) -> QSize:
+        """Return the size in a style, which each word works out while it wears it."""
+        words = self._group.buttons()
+        before = [word.toolButtonStyle() for word in words if isinstance(word, QToolButton)]
+        self._show(style)
+        sizes = [word.sizeHint() for word in words]
+        for word, old in zip(words, before, strict=True):
+            if isinstance(word, QToolButton):
+                word.setToolButtonStyle(old)
+        margins = self._row.contentsMargins()
+        width = sum(size.width() for size in sizes) + self._row.spacing() * len(sizes)
+        height = max(size.height() for size in sizes)
+        return QSize(width + margins.left() + margins.right(), height + margins.top() + margins.bottom())
+
+    def _show(self, style: Qt.ToolButtonStyle) -> None:
+        for word in self._group.buttons():
+            if isinstance(word, QToolButton) and word.toolButtonStyle() != style:
+                word.setToolButtonStyle(style)
