@@ -9,6 +9,7 @@ made by whoever writes into it. `PLANTSEG_APP_HOME` moves everything the program
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 from pathlib import Path
@@ -29,9 +30,14 @@ def home_dir() -> Path:
     return Path(os.environ.get("XDG_DATA_HOME", str(Path.home() / ".local" / "share"))) / "plantseg-app"
 
 
+def preferences_file() -> Path:
+    """Return the file of what a person has chosen once for all."""
+    return home_dir() / "preferences.json"
+
+
 def user_models_dir() -> Path:
-    """Return the folder of models a person downloaded, trained or added."""
-    return home_dir() / "models"
+    """Return the folder of models a person downloaded, trained or added, wherever the preferences put it."""
+    return _chosen_folder("models") or home_dir() / "models"
 
 
 def cache_dir() -> Path:
@@ -40,8 +46,8 @@ def cache_dir() -> Path:
 
 
 def sessions_dir() -> Path:
-    """Return the folder in which running and crashed sessions keep their volumes."""
-    return home_dir() / "sessions"
+    """Return the folder in which running and crashed sessions keep their volumes, wherever the preferences put it."""
+    return _chosen_folder("sessions") or home_dir() / "sessions"
 
 
 def bundled_models_dir() -> Path:
@@ -62,6 +68,20 @@ def workflows_dir() -> Path:
 def samples_dir() -> Path:
     """Return the folder of the bundled sample images."""
     return resources_dir() / "samples"
+
+
+def _chosen_folder(name: str) -> Path | None:
+    """Return the folder that the preferences name for `name`, so that window and command line use the same one."""
+    try:
+        plain = json.loads(preferences_file().read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return None
+    folders = plain.get("folders") if isinstance(plain, dict) else None
+    chosen = folders.get(name) if isinstance(folders, dict) else None
+    if not isinstance(chosen, str) or not chosen:
+        return None
+    folder = Path(chosen).expanduser()
+    return folder if folder.is_absolute() else None
 
 
 def _bundled(name: str) -> Path:

@@ -74,7 +74,8 @@ class FieldDescription:
     advanced
         Whether it is folded away at first.
     hint
-        Further wishes of the step to the form: ``choices`` names where to look for them, ``empty`` is what no value
+        Further wishes of the step to the form: ``choices`` names where to look for them (anything else may be
+        given as well, unless ``free`` is false), ``folder`` says that a text names one, ``empty`` is what no value
         means in a word or two, and ``when`` maps another setting to the words with which this one has an effect
         (with others it must keep its default).
     """
@@ -184,7 +185,7 @@ def _without_unit(field: FieldDescription) -> FieldDescription:
     return dataclasses.replace(field, title=field.title[: ending.start()]) if ending else field
 
 
-_UNIT_ENDINGS = re.compile(r"( per)? (um|vox|s|mb)$")
+_UNIT_ENDINGS = re.compile(r"( per)? (um|vox|s|mb|pt)$")
 
 
 def _describe_field(name: str, plain: dict[str, Any], definitions: dict[str, Any], required: bool) -> FieldDescription:

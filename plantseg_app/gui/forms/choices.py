@@ -10,6 +10,7 @@ import dataclasses
 from collections.abc import Callable, Sequence
 
 from plantseg_app.core.registry import Registry
+from plantseg_app.gui.palette import LABEL_PALETTES
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,4 +44,19 @@ def installed_models() -> list[Choice]:
     return [Choice(card.id, card.title or card.id, card.description) for card in cards]
 
 
+def devices() -> list[Choice]:
+    """Return what networks can run on here; torch is not loaded for it."""
+    from plantseg_app.run.devices import find_devices
+
+    found = [Choice(device.id, device.title) for device in find_devices()]
+    return [Choice("auto", f"automatic: {found[0].title}", "The fastest of this machine."), *found]
+
+
+def label_palettes() -> list[Choice]:
+    """Return the palettes in which cells can be painted."""
+    return [Choice(name, palette.title, palette.help) for name, palette in LABEL_PALETTES.items()]
+
+
 CHOICES.add("zoo.models", installed_models)
+CHOICES.add("devices", devices)
+CHOICES.add("label.palettes", label_palettes)

@@ -10,7 +10,16 @@ from typing import Any
 
 from PySide6.QtCore import QEvent, QObject, Qt, Signal
 from PySide6.QtGui import QShowEvent
-from PySide6.QtWidgets import QCheckBox, QComboBox, QHBoxLayout, QLineEdit, QVBoxLayout, QWidget
+from PySide6.QtWidgets import (
+    QCheckBox,
+    QComboBox,
+    QFileDialog,
+    QHBoxLayout,
+    QLineEdit,
+    QPushButton,
+    QVBoxLayout,
+    QWidget,
+)
 
 from plantseg_app.core.describe import FieldDescription
 from plantseg_app.gui.forms.choices import CHOICES
@@ -171,6 +180,30 @@ class ListEditor(TextEditor):
             super().set_value("; ".join(",".join(str(part) for part in entry) for entry in value or ()))
 
 
+class FolderEditor(TextEditor):
+    """A folder, to be typed or looked for."""
+
+    def __init__(self, field: FieldDescription) -> None:
+        super().__init__(field)
+        self.line.setClearButtonEnabled(True)
+        self.browse_button = QPushButton("Browse…")
+        self.browse_button.setAutoDefault(False)
+        row = self.layout()
+        if row is not None:
+            row.addWidget(self.browse_button)
+        self.browse_button.clicked.connect(self._browse)
+
+    def controls(self) -> Sequence[tuple[QWidget, str]]:
+        """Return the line, then the button that looks for a folder."""
+        return [(self.line, ""), (self.browse_button, "browse")]
+
+    def _browse(self) -> None:
+        folder = QFileDialog.getExistingDirectory(self, self.field.title, self.line.text())
+        if folder:
+            self.line.setText(folder)
+            self._finish()
+
+
 class SourcedEditor(Editor):
     """A text with choices from a source, such as the installed models; anything else may be typed, such as a folder."""
 
@@ -181,7 +214,7 @@ class SourcedEditor(Editor):
         self._source = CHOICES.get(str(field.hint["choices"]))
         self._told = ""
         self.box = QComboBox()
-        self.box.setEditable(True)
+        self.box.setEditable(bool(field.hint.get("free", True)))
         self.box.setInsertPolicy(QComboBox.InsertPolicy.NoInsert)
         self.box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
         self.box.setMinimumContentsLength(12)
@@ -194,6 +227,8 @@ class SourcedEditor(Editor):
 
     def value(self) -> str:
         """Return the id of what is chosen, or the text that was typed."""
+        if not self.box.isEditable():
+            return str(self.box.currentData() or self._told)
         text = self.box.currentText().strip()
         place = self.box.findText(text, Qt.MatchFlag.MatchFixedString | Qt.MatchFlag.MatchCaseSensitive)
         return text if place < 0 else str(self.box.itemData(place))
@@ -203,7 +238,7 @@ class SourcedEditor(Editor):
         self._told = "" if value is None else str(value)
         place = self.box.findData(self._told)
         self.box.setCurrentIndex(place)
-        if place < 0:
+        if place < 0 and self.box.isEditable():
             self.box.setEditText(self._told)
 
     def controls(self) -> Sequence[tuple[QWidget, str]]:

@@ -7,6 +7,7 @@ from plantseg_app.gui.forms.editors import (
     BooleanEditor,
     ChoiceEditor,
     Editor,
+    FolderEditor,
     ListEditor,
     OptionalEditor,
     SourcedEditor,
@@ -33,6 +34,13 @@ def has_editor(field: FieldDescription) -> bool:
 
 def make_editor(field: FieldDescription) -> Editor:
     """Return a new control for `field`, not yet showing a value."""
-    sort = SourcedEditor if "choices" in field.hint and field.type == "text" else _EDITORS[field.type]
-    editor = sort(field)
+    editor = _sort_of(field)(field)
     return OptionalEditor(field, editor) if field.nullable else editor
+
+
+def _sort_of(field: FieldDescription) -> type[Editor]:
+    if field.type == "text" and "choices" in field.hint:
+        return SourcedEditor
+    if field.type == "text" and field.hint.get("folder"):
+        return FolderEditor
+    return _EDITORS[field.type]

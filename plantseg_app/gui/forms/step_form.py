@@ -140,6 +140,8 @@ class StepForm(QWidget, Generic[S]):
         self.reset_button = QPushButton("Reset all")
         self.reset_button.setAccessibleName("Reset all")
         self.reset_button.setToolTip("Set everything here back to its default.")
+        # In a dialog, Return after a number would press it otherwise.
+        self.reset_button.setAutoDefault(False)
         self.reset_button.clicked.connect(self.reset)
         foot = QHBoxLayout()
         foot.addStretch(1)
