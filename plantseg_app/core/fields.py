@@ -48,6 +48,9 @@ DEFAULT_BETA = 0.6
 DEFAULT_MIN_SIZE = 100
 """Voxels below which a segment is no cell, wherever a step asks."""
 
+SCALE_LIMITS = (0.05, 20.0)
+"""The least and the most by which an image is enlarged for a network."""
+
 Percentile = Annotated[float, Field(ge=0.0, le=100.0, json_schema_extra={"unit": "%"})]
 """A percentile of the image's values."""
 

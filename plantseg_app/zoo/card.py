@@ -25,7 +25,7 @@ from __future__ import annotations
 import importlib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
@@ -125,6 +125,9 @@ class ModelCard(_CardPart):
         (z, y, x) it was trained at, None when objects of any size were shown.
     object_diameter_um
         Typical diameter of the objects it was trained on.
+    object_diameter_vox
+        From which to which diameter, in voxels of its finest axis at its scale, the objects were that it was trained
+        on.
     """
 
     id: str = Field(pattern=_NAME_PATTERN)
@@ -137,6 +140,7 @@ class ModelCard(_CardPart):
     outputs: tuple[OutputMap, ...] = Field(min_length=1, description="What it predicts, the main thing first.")
     voxel_size_um: VoxelSize | None = None
     object_diameter_um: Micrometre | None = None
+    object_diameter_vox: tuple[Annotated[float, Field(gt=0)], Annotated[float, Field(gt=0)]] | None = None
     normalisation: Normalisation
     weights: Weights
     licence: str
@@ -161,6 +165,13 @@ class ModelCard(_CardPart):
                 return VoxelSize.checked(tuple(value))
             except (InputError, TypeError) as error:
                 raise ValueError(str(error)) from error
+        return value
+
+    @field_validator("object_diameter_vox")
+    @classmethod
+    def _check_diameters(cls, value: tuple[float, float] | None) -> tuple[float, float] | None:
+        if value is not None and value[0] > value[1]:
+            raise ValueError("the smallest diameter comes first")
         return value
 
     @classmethod

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from plantseg_app.core.context import Context, QuietContext, Sketch
-from plantseg_app.core.fields import PerAxis
+from plantseg_app.core.fields import SCALE_LIMITS, PerAxis
 from plantseg_app.core.step import Cost, Field, Port, SameAs, Step
 from plantseg_app.core.volume import Kind, Shape3, Volume, VoxelSize
 from plantseg_app.errors import InputError, ResourceError
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from plantseg_app.zoo.catalogue import InstalledModel
 
 DEFAULT_MODEL = "membranes-3d"
-_SAME_SCALE = 0.1
 # All outputs of a network are kept for the next node up to this share of the free memory.
 _SHARE_FOR_MEMO = 0.1
 _PROBABILITIES = (Kind.BOUNDARY, Kind.FOREGROUND, Kind.NUCLEI)
@@ -78,8 +77,8 @@ class Predict(Step):
     )
     scale: float = Field(
         1.0,
-        ge=0.05,
-        le=20.0,
+        ge=SCALE_LIMITS[0],
+        le=SCALE_LIMITS[1],
         description="Enlarge the image by this much for the network, besides: above 1 for smaller objects than the "
         "model knows, below 1 for larger ones.",
     )
@@ -177,23 +176,16 @@ class Predict(Step):
         self, card: ModelCard, voxel_size: VoxelSize | None, shape: Shape3, context: Context | None = None
     ) -> tuple[float, float, float]:
         """Return by how much the image is enlarged for the network along Z, Y, X."""
-        wanted, flat = card.voxel_size_um, card.dimensionality == "2D" or shape[0] == 1
-        factors = (1.0, 1.0, 1.0)
-        if self.rescale_to_model and wanted is not None:
-            if voxel_size is not None:
-                z, y, x = (have / want for have, want in zip(voxel_size, wanted, strict=True))
-                # Slices are predicted one by one, so how far apart they lie does not matter.
-                factors = (1.0 if flat else z, y, x)
-            elif context is not None:
-                text = " x ".join(f"{length:g}" for length in wanted)
-                context.message(
-                    f"The voxel size of the image is unknown, so it is not rescaled; the model {card.id} was trained "
-                    f"at {text} um. Set the voxel size, or scale."
-                )
-        if all(abs(factor - 1) <= _SAME_SCALE for factor in factors):
-            factors = (1.0, 1.0, 1.0)
-        z, y, x = (self.scale * factor for factor in factors)
-        return (1.0 if flat else z), y, x
+        from plantseg_app.zoo.scale import network_factors
+
+        unknown = voxel_size is None and card.voxel_size_um is not None
+        if unknown and self.rescale_to_model and context is not None:
+            text = " x ".join(f"{length:g}" for length in card.voxel_size_um or ())
+            context.message(
+                f"The voxel size of the image is unknown, so it is not rescaled; the model {card.id} was trained "
+                f"at {text} um. Set the voxel size, or scale."
+            )
+        return network_factors(card, shape, voxel_size if self.rescale_to_model else None, self.scale)
 
 
 def _scaled_shape(shape: Shape3, factors: tuple[float, float, float]) -> Shape3:
