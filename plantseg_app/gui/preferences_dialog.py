@@ -118,6 +118,10 @@ class Swatches(QWidget):
         """Return a line of text's height."""
         return QSize(200, self.fontMetrics().height())
 
+    def minimumSizeHint(self) -> QSize:  # noqa: N802 - Qt's name
+        """Return the same: less would not be seen."""
+        return self.sizeHint()
+
     def paintEvent(self, event: QPaintEvent) -> None:  # noqa: N802 - Qt's name
         """Draw one rectangle a colour."""
         del event
