@@ -17,7 +17,7 @@ from plantseg_app.core.volume import Kind, Volume
 from plantseg_app.core.workflow import Workflow
 from plantseg_app.run.jobs import ReadOptions
 from plantseg_app.run.roles import assign_sources, suggested_workflow
-from plantseg_app.run.workflow_edit import nodes_in_group
+from plantseg_app.run.workflow_edit import nodes_in_group, with_outputs
 from plantseg_app.run.workflows import find_workflow
 
 
@@ -45,6 +45,11 @@ class OpenImage:
     path: Path | None = None
     read: ReadOptions = dataclasses.field(default_factory=ReadOptions)
     ref: Any = None
+
+    @property
+    def in_words(self) -> str:
+        """Where it came from, for the record in a result."""
+        return f"{self.path.name if self.path else self.name} {self.read.to_text()}".strip()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -100,6 +105,7 @@ class Document(QObject):
         self.results: dict[str, Result] = {}
         self.workflow: Workflow = find_workflow(suggested_workflow(()))
         self.workflow_is_chosen = False
+        self.device = "auto"
 
     # ------------------------------------------------------------------------------------------------ images
 
@@ -181,6 +187,20 @@ class Document(QObject):
         """Give a node the settings of `step`."""
         self.set_workflow(self.workflow.replace(node, **step.settings()))
 
+    def inputs_in_words(self) -> dict[str, str]:
+        """Return from which files the sources of the workflow are read, for the record in a result."""
+        return {source: self.images[name].in_words for source, name in self.assigned().items()}
+
+    def result_for(self, node: str) -> Result | None:
+        """Return the result of a node if it was made by the steps and from the images as they are now."""
+        result = self.results.get(node)
+        if result is None or node not in self.workflow.nodes or node not in result.workflow.nodes:
+            return None
+        now, then = with_outputs(self.workflow, [node]), with_outputs(result.workflow, [node])
+        inputs = self.inputs_in_words()
+        same_images = all(result.inputs.get(source) == inputs.get(source) for source in _sources_of(now))
+        return result if now.nodes == then.nodes and same_images else None
+
     def _follow_roles(self) -> None:
         """Propose the ready-made workflow for the images at hand, unless a person chose one."""
         if not self.workflow_is_chosen:
@@ -227,3 +247,8 @@ class Document(QObject):
         self.images_changed.emit()
         self.results_changed.emit()
         self.workflow_changed.emit()
+
+
+def _sources_of(workflow: Workflow) -> set[str]:
+    """Return the sources that some node reads."""
+    return {origin for node in workflow.nodes.values() for origin in node.inputs.values() if origin in workflow.sources}

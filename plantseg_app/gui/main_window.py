@@ -22,15 +22,17 @@ from PySide6.QtWidgets import (
 )
 
 from plantseg_app.core.volume import Kind
-from plantseg_app.core.workflow import Workflow
 from plantseg_app.errors import PlantSegError
 from plantseg_app.gui.areas.area import Area
 from plantseg_app.gui.areas.batch_area import BatchArea
 from plantseg_app.gui.areas.models_area import ModelsArea
 from plantseg_app.gui.areas.switch import AreaEntry, AreaSwitch
-from plantseg_app.gui.document import Document, OpenImage, Result
+from plantseg_app.gui.document import Document, OpenImage
+from plantseg_app.gui.error_dialog import ErrorDialog
 from plantseg_app.gui.qt_runner import QtRunner
 from plantseg_app.gui.run_bar import RunBar
+from plantseg_app.gui.run_control import RunControl
+from plantseg_app.gui.session_keeper import SessionKeeper
 from plantseg_app.gui.stepper import Stepper
 from plantseg_app.gui.viewer import Viewer
 from plantseg_app.gui.wizard.export_page import ExportPage
@@ -46,7 +48,6 @@ from plantseg_app.run.roles import guess_role
 from plantseg_app.run.session import Session
 from plantseg_app.run.store import VolumeRef
 from plantseg_app.run.tasks import ReadImage
-from plantseg_app.run.worker_events import TaskProgress
 
 PAGES: tuple[type[Page], ...] = (LoadPage, PreparePage, PredictPage, SegmentPage, ProofreadPage, ExportPage)
 AREAS: tuple[type[Area], ...] = (BatchArea, ModelsArea)
@@ -56,19 +57,19 @@ _WIZARD = AreaEntry("Segment", "From an image to cells, step by step.", "segment
 class MainWindow(QMainWindow):
     """From dropped files to saved cells."""
 
-    def __init__(self, theme: str = "dark") -> None:
+    def __init__(self, theme: str = "dark", session: Session | None = None) -> None:
         super().__init__()
         self.setWindowTitle("PlantSeg App")
         self.resize(1280, 800)
         self.setAcceptDrops(True)
         self._close_when_stopped = False
         self._waiting: list[Path] = []
-        self._reading: Path | None = None
-        self._running: Workflow | None = None
-        self.session = Session.create()
         self.document = Document(self)
+        self.keeper = SessionKeeper(self.document, session or Session.create(), self)
         self.viewer = Viewer(theme)
-        self.runner = QtRunner(self.session.folder, self)
+        self.runner = QtRunner(self.keeper.session.folder, self)
+        self.run_bar = RunBar()
+        self.control = RunControl(self.document, self.runner, self.run_bar, self)
         self.bench = Workbench(
             document=self.document,
             runner=self.runner,
@@ -77,6 +78,8 @@ class MainWindow(QMainWindow):
             warn=self.warn,
             open_paths=self.open_paths,
             run=self.run,
+            start=self.control.start,
+            keep=self.keeper.keep,
             go_to=self.go_to,
         )
         self.pages: list[Page] = [page(self.bench) for page in PAGES]
@@ -90,7 +93,6 @@ class MainWindow(QMainWindow):
 
     def _build(self) -> None:
         self.stepper = Stepper([page.title for page in self.pages])
-        self.run_bar = RunBar()
         self.page_stack = QStackedWidget()
         for page in self.pages:
             self.page_stack.addWidget(page)
@@ -132,18 +134,17 @@ class MainWindow(QMainWindow):
     def _connect(self) -> None:
         self.stepper.chosen.connect(self._open_page)
         self.area_switch.chosen.connect(self.open_area)
-        self.run_bar.cancelled.connect(self.cancel)
+        self.run_bar.cancelled.connect(self._waiting.clear)
         self.document.images_changed.connect(self._show_images)
         for changed in (self.document.images_changed, self.document.workflow_changed, self.document.results_changed):
             changed.connect(self._refresh)
         for page in self.pages:
             page.completeness_changed.connect(self._show_steps)
-        self.runner.progressed.connect(self._show_progress)
         self.runner.told.connect(lambda _, text: self.tell(text))
-        self.runner.cancelled.connect(lambda _: self.tell("Cancelled; what was finished is kept."))
-        self.runner.succeeded.connect(self._take_results)
-        self.runner.failed.connect(self._report_failure)
-        self.runner.stopped.connect(self._after_run)
+        self.keeper.failed.connect(self.warn)
+        self.control.result_came.connect(self._show_result)
+        self.control.failed.connect(self._report_failure)
+        self.control.idle.connect(self._after_run)
 
     # ------------------------------------------------------------------------------------------------ pages
 
@@ -170,6 +171,7 @@ class MainWindow(QMainWindow):
             self.page.leave()
             self.page_stack.setCurrentIndex(index)
         self.page.enter()
+        self.keeper.note(self.page.title)
         self._show_steps()
 
     def _reachable(self) -> int:
@@ -193,8 +195,8 @@ class MainWindow(QMainWindow):
     def _read_next(self) -> None:
         if not self._waiting or self.runner.is_busy:
             return
-        self._reading = self._waiting.pop(0)
-        self.runner.start(ReadImage(self._reading))
+        path = self._waiting.pop(0)
+        self.control.start(ReadImage(path), lambda ref: self._take_image(ref, path))
         self._refresh()
 
     def _take_image(self, ref: VolumeRef, path: Path) -> None:
@@ -214,45 +216,22 @@ class MainWindow(QMainWindow):
     def run(self, outputs: tuple[str, ...]) -> None:
         """Run the workflow as far as the nodes `outputs`."""
         if self.runner.is_busy:
-            self.tell("Something is running; cancel it first.")
+            self.tell("Something is running; wait for it, or cancel it first.")
             return
-        workflow = self.document.workflow.model_copy(update={"outputs": outputs})
         try:
-            sources = {name: image.ref.as_kind(image.volume.kind) for name, image in self.document.sources().items()}
+            self.control.run_workflow(outputs)
         except PlantSegError as error:
             self.warn(str(error))
-            return
-        self._running = workflow
-        self.runner.start_workflow(workflow, sources)
         self._refresh()
 
-    def cancel(self) -> None:
-        """Stop what runs; finished steps are kept."""
+    def _show_result(self, name: str) -> None:
+        self.viewer.show(self.document.results[name].volume, name)
+
+    def _report_failure(self, failure: Failure) -> None:
         self._waiting.clear()
-        self.run_bar.show_stopping()
-        self.runner.cancel()
-
-    def _show_progress(self, _token: int, progress: TaskProgress) -> None:
-        text = ": ".join(part for part in (progress.title, progress.label) if part)
-        self.run_bar.show_progress(text, progress.done, progress.total or 0, progress.seconds_left)
-
-    def _take_results(self, _token: int, result: object) -> None:
-        workflow = self._running
-        if isinstance(result, VolumeRef) and self._reading is not None:
-            self._take_image(result, self._reading)
-        elif isinstance(result, dict) and workflow is not None:
-            for name, ref in result.items():
-                volume = self.runner.open(ref)
-                self.viewer.show(volume, name)
-                self.document.set_result(Result(name, volume, workflow, ref=ref))
-
-    def _report_failure(self, _token: int, failure: Failure) -> None:
-        self._waiting.clear()
-        self.warn(failure.sentence)
+        ErrorDialog(failure.sentence, failure.advice, failure.details, self).open()
 
     def _after_run(self) -> None:
-        self._running = self._reading = None
-        self.run_bar.show_idle("Ready")
         self._refresh()
         if self._close_when_stopped:
             self.close()
@@ -287,10 +266,12 @@ class MainWindow(QMainWindow):
         """Stop what runs before the window goes."""
         if self.runner.is_busy:
             self._close_when_stopped = True
-            self.cancel()
+            self._waiting.clear()
+            self.control.cancel()
             event.ignore()
             return
+        self.page.leave()
         self.runner.close()
-        self.session.close()
+        self.keeper.close()
         self.viewer.close()
         event.accept()

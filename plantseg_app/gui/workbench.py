@@ -5,10 +5,14 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
+from plantseg_app.core.volume import Volume
 from plantseg_app.gui.document import Document
 from plantseg_app.gui.qt_runner import QtRunner
 from plantseg_app.gui.viewer import Viewer
+from plantseg_app.run.desk import Task
+from plantseg_app.run.store import VolumeRef
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,6 +35,10 @@ class Workbench:
         Opens image files and folders.
     run
         Runs the workflow as far as the nodes that are named.
+    start
+        Begins a task in the computing process; what it returns is handed to the given function.
+    keep
+        Writes a volume into the session, so that tasks and the next start find it.
     go_to
         Opens the page of the wizard with this title.
     """
@@ -42,4 +50,6 @@ class Workbench:
     warn: Callable[[str], None]
     open_paths: Callable[[Sequence[Path]], None]
     run: Callable[[tuple[str, ...]], None]
+    start: Callable[[Task, Callable[[Any], None] | None], bool]
+    keep: Callable[[Volume], VolumeRef]
     go_to: Callable[[str], None]

@@ -67,17 +67,16 @@ def test_from_dropped_stack_to_cells(window, qtbot: QtBot) -> None:
 
 
 def test_rubbish_is_reported_and_changes_nothing(window, qtbot: QtBot, tmp_path: Path) -> None:
-    from PySide6.QtWidgets import QMessageBox
+    from plantseg_app.gui.error_dialog import ErrorDialog
 
     rubbish = tmp_path / "rubbish.tif"
     rubbish.write_bytes(b"II*\0garbage")
     with qtbot.waitSignal(window.runner.failed, timeout=30_000):
         drop(window, rubbish)
     qtbot.waitUntil(lambda: not window.runner.is_busy)
-    boxes = window.findChildren(QMessageBox)
-    assert "rubbish.tif" in boxes[0].text()
-    for box in boxes:
-        box.close()
+    (told,) = window.findChildren(ErrorDialog)
+    assert "rubbish.tif" in told.report()
+    told.close()
     assert not window.document.images
 
 

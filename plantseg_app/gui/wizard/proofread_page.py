@@ -9,6 +9,7 @@ from PySide6.QtCore import Qt, QTimer
 from PySide6.QtGui import QKeySequence
 from PySide6.QtWidgets import QButtonGroup, QCheckBox, QFormLayout, QGridLayout, QSlider, QSpinBox, QWidget
 
+from plantseg_app.errors import PlantSegError
 from plantseg_app.gui.document import Result
 from plantseg_app.gui.label_editor import LabelEditor, Tool
 from plantseg_app.gui.wizard.page import Page, button, heading, sentence
@@ -172,7 +173,12 @@ class ProofreadPage(Page):
         self._dirty = False
         volume = self._begun_from.volume.replace(data=self.editor.labels.copy())
         inputs = {**self._begun_from.inputs, "corrected by hand": self._begun_from.name}
-        self.document.set_result(Result(CORRECTED, volume, self._begun_from.workflow, inputs))
+        try:
+            ref = self.bench.keep(volume)
+        except PlantSegError as error:
+            self.bench.warn(str(error))
+            return
+        self.document.set_result(Result(CORRECTED, volume, self._begun_from.workflow, inputs, ref))
         self.kept.setText(f"Kept: {count_cells(volume.data)} cells.")
 
     def _with_editor(self, act: Callable[[LabelEditor], object]) -> None:
