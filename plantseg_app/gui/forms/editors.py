@@ -9,12 +9,13 @@ from collections.abc import Sequence
 from typing import Any
 
 from PySide6.QtCore import QEvent, QObject, Qt, Signal
-from PySide6.QtGui import QShowEvent
+from PySide6.QtGui import QMouseEvent, QShowEvent
 from PySide6.QtWidgets import (
     QCheckBox,
     QComboBox,
     QFileDialog,
     QHBoxLayout,
+    QLabel,
     QLineEdit,
     QPushButton,
     QVBoxLayout,
@@ -83,14 +84,32 @@ def guard_wheel(widget: QWidget) -> None:
     widget.installEventFilter(WheelGuard(widget))
 
 
+class _TickTitle(QLabel):
+    """The title of a tick: it can take several lines, which the text of a QCheckBox cannot, and a click ticks."""
+
+    clicked = Signal()
+
+    def mouseReleaseEvent(self, event: QMouseEvent) -> None:  # noqa: N802 - Qt's name
+        """Pass a click on."""
+        if event.button() == Qt.MouseButton.LeftButton and self.rect().contains(event.position().toPoint()):
+            self.clicked.emit()
+
+
 class BooleanEditor(Editor):
     """A tick; it carries the title of the field itself."""
 
     def __init__(self, field: FieldDescription) -> None:
         super().__init__(field)
-        self.box = QCheckBox(field.title)
-        self._hold(self.box)
+        self.box = QCheckBox()
+        title = _TickTitle(field.title.replace("&", "&&"))
+        title.setWordWrap(True)
+        title.setBuddy(self.box)
+        row = QHBoxLayout(self)
+        row.setContentsMargins(0, 0, 0, 0)
+        row.addWidget(self.box)
+        row.addWidget(title, 1)
         self.box.clicked.connect(self.edited)
+        title.clicked.connect(self.box.click)
 
     def value(self) -> bool:
         """Whether it is ticked."""

@@ -9,7 +9,7 @@ import pytest
 from pydantic import BaseModel
 from PySide6.QtCore import QPoint, QPointF, Qt
 from PySide6.QtGui import QWheelEvent
-from PySide6.QtWidgets import QApplication, QWidget
+from PySide6.QtWidgets import QApplication, QLabel, QWidget
 from pytestqt.qtbot import QtBot
 
 import plantseg_app.steps  # noqa: F401 - fills the registry
@@ -153,6 +153,14 @@ def test_having_no_value_is_a_tick_that_says_what_it_means(form: StepForm, qtbot
     assert form.step().limit_s == 12.5
     tick.click()
     assert form.step().limit_s is None
+
+
+def test_a_click_on_the_title_ticks(form: StepForm, qtbot: QtBot) -> None:
+    title = form.rows["flag"].editor.findChild(QLabel)
+    assert title.text() == "Flag"
+    with qtbot.waitSignal(form.changed) as heard:
+        qtbot.mouseClick(title, Qt.MouseButton.LeftButton)
+    assert heard.args[0].flag is False
 
 
 def test_axes_are_named_z_y_x(form: StepForm, qtbot: QtBot) -> None:
