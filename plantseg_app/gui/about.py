@@ -16,6 +16,7 @@ from plantseg_app.paths import home_dir
 from plantseg_app.run.devices import find_devices
 
 _LIBRARIES = ("PySide6-Essentials", "napari", "vispy", "torch", "numpy", "scipy", "scikit-image", "bioimage-cpp")
+_LONG = 50
 
 
 def system_lines() -> list[tuple[str, str]]:
@@ -72,7 +73,8 @@ class AboutDialog(QDialog):
             label.setProperty("role", "help")
             grid.addWidget(label, row, 0, Qt.AlignmentFlag.AlignTop)
             shown = QLabel(value)
-            shown.setWordWrap(True)
+            # A label that wraps makes Qt guess the height of the whole, so only those that need it do.
+            shown.setWordWrap(len(value) > _LONG)
             shown.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
             grid.addWidget(shown, row, 1)
         column.addLayout(grid)

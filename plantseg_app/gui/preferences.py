@@ -91,18 +91,18 @@ class Folders(_Part):
     models: Folder = Field(
         "",
         description="Where own and added models lie; empty for the program's own folder. Models are not moved.",
-        json_schema_extra={"folder": True},
+        json_schema_extra={"folder": True, "empty": "the program's own folder"},
     )
     sessions: Folder = Field(
         "",
         description="Where open images and edits are kept safe from a crash; a fast disk with much room. Empty for the "
         "program's own folder. From the next start on.",
-        json_schema_extra={"folder": True},
+        json_schema_extra={"folder": True, "empty": "the program's own folder"},
     )
     output: Folder = Field(
         "",
         description="Where results are saved unless said otherwise; empty for the folder of the image.",
-        json_schema_extra={"folder": True},
+        json_schema_extra={"folder": True, "empty": "the folder of the image"},
     )
 
 

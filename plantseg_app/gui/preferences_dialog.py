@@ -35,6 +35,8 @@ class PreferencesDialog(QDialog):
         for name, (title, _) in _PARTS.items():
             heading = QLabel(title)
             heading.setProperty("role", "heading")
+            if self.forms:
+                heading.setContentsMargins(0, self.fontMetrics().height(), 0, 0)
             column.addWidget(heading)
             form = StepForm(getattr(store.value, name))
             form.changed.connect(self._changer(name))

@@ -158,6 +158,8 @@ class TextEditor(Editor):
     def __init__(self, field: FieldDescription) -> None:
         super().__init__(field)
         self.line = QLineEdit()
+        if not field.nullable:
+            self.line.setPlaceholderText(str(field.hint.get("empty", "")))
         self._hold(self.line)
         self.line.editingFinished.connect(self._finish)
         self._told = ""

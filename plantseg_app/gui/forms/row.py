@@ -152,6 +152,8 @@ def shown(value: Any, field: FieldDescription | None = None) -> str:
         return str(field.hint.get("empty", "automatic")) if field else "automatic"
     if isinstance(value, bool):
         return "on" if value else "off"
+    if value == "" and field:
+        return str(field.hint.get("empty", "empty"))
     if isinstance(value, list):
         return ", ".join(shown(part) for part in value) or "empty"
     return f"{value:g}" if isinstance(value, float) else str(value) or "empty"
