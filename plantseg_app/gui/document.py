@@ -37,6 +37,8 @@ class OpenImage:
         The file and how it was read.
     ref
         Where the session keeps the volume for the computing process, if it does.
+    voxel_source
+        Where the voxel size was found, or why there is none, in words.
     """
 
     name: str
@@ -45,6 +47,7 @@ class OpenImage:
     path: Path | None = None
     read: ReadOptions = dataclasses.field(default_factory=ReadOptions)
     ref: Any = None
+    voxel_source: str = ""
 
     @property
     def in_words(self) -> str:

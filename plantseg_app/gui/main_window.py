@@ -21,15 +21,17 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from plantseg_app.core.volume import Kind
+from plantseg_app.core.volume import Volume
 from plantseg_app.errors import PlantSegError
 from plantseg_app.gui.areas.area import Area
 from plantseg_app.gui.areas.batch_area import BatchArea
 from plantseg_app.gui.areas.models_area import ModelsArea
 from plantseg_app.gui.areas.switch import AreaEntry, AreaSwitch
-from plantseg_app.gui.document import Document, OpenImage
+from plantseg_app.gui.document import Document
 from plantseg_app.gui.error_dialog import ErrorDialog
-from plantseg_app.gui.qt_runner import QtRunner
+from plantseg_app.gui.known_files import KnownFiles
+from plantseg_app.gui.loader import Loader
+from plantseg_app.gui.qt_runner import Beside, QtRunner
 from plantseg_app.gui.run_bar import RunBar
 from plantseg_app.gui.run_control import RunControl
 from plantseg_app.gui.session_keeper import SessionKeeper
@@ -44,10 +46,7 @@ from plantseg_app.gui.wizard.proofread_page import ProofreadPage
 from plantseg_app.gui.wizard.segment_page import SegmentPage
 from plantseg_app.gui.workbench import Workbench
 from plantseg_app.run.failure import Failure
-from plantseg_app.run.roles import guess_role
 from plantseg_app.run.session import Session
-from plantseg_app.run.store import VolumeRef
-from plantseg_app.run.tasks import ReadImage
 
 PAGES: tuple[type[Page], ...] = (LoadPage, PreparePage, PredictPage, SegmentPage, ProofreadPage, ExportPage)
 AREAS: tuple[type[Area], ...] = (BatchArea, ModelsArea)
@@ -63,19 +62,23 @@ class MainWindow(QMainWindow):
         self.resize(1280, 800)
         self.setAcceptDrops(True)
         self._close_when_stopped = False
-        self._waiting: list[Path] = []
+        self._shown: dict[str, Volume] = {}
         self.document = Document(self)
         self.keeper = SessionKeeper(self.document, session or Session.create(), self)
         self.viewer = Viewer(theme)
         self.runner = QtRunner(self.keeper.session.folder, self)
         self.run_bar = RunBar()
         self.control = RunControl(self.document, self.runner, self.run_bar, self)
+        self.beside = Beside(self)
+        # After the control, which says that nothing runs before the loader begins with the next file.
+        self.loader = Loader(self.document, self.runner, self.beside, KnownFiles(), self, self.tell, self.warn)
         self.bench = Workbench(
             document=self.document,
             runner=self.runner,
             viewer=self.viewer,
             tell=self.tell,
             warn=self.warn,
+            loader=self.loader,
             open_paths=self.open_paths,
             run=self.run,
             start=self.control.start,
@@ -134,7 +137,7 @@ class MainWindow(QMainWindow):
     def _connect(self) -> None:
         self.stepper.chosen.connect(self._open_page)
         self.area_switch.chosen.connect(self.open_area)
-        self.run_bar.cancelled.connect(self._waiting.clear)
+        self.run_bar.cancelled.connect(self.loader.cancel)
         self.document.images_changed.connect(self._show_images)
         for changed in (self.document.images_changed, self.document.workflow_changed, self.document.results_changed):
             changed.connect(self._refresh)
@@ -145,6 +148,8 @@ class MainWindow(QMainWindow):
         self.control.result_came.connect(self._show_result)
         self.control.failed.connect(self._report_failure)
         self.control.idle.connect(self._after_run)
+        self.loader.progressed.connect(self.run_bar.show_progress)
+        self.loader.ended.connect(self._after_loading)
 
     # ------------------------------------------------------------------------------------------------ pages
 
@@ -188,28 +193,27 @@ class MainWindow(QMainWindow):
     # ------------------------------------------------------------------------------------------------ files
 
     def open_paths(self, paths: Sequence[Path]) -> None:
-        """Read images, one after the other, in the background."""
-        self._waiting.extend(paths)
-        self._read_next()
-
-    def _read_next(self) -> None:
-        if not self._waiting or self.runner.is_busy:
-            return
-        path = self._waiting.pop(0)
-        self.control.start(ReadImage(path), lambda ref: self._take_image(ref, path))
-        self._refresh()
-
-    def _take_image(self, ref: VolumeRef, path: Path) -> None:
-        role = guess_role(path.stem, None if ref.kind is Kind.RAW else ref.kind)
-        self.document.add_image(OpenImage(path.stem, role.key, self.runner.open(ref), path, ref=ref))
+        """Open image files, folders and workflows, one after the other, in the background."""
+        self._open_page(0)
+        self.loader.open(paths)
 
     def _show_images(self) -> None:
-        for name in self.viewer.layer_names():
-            if name not in self.document.images and name not in self.document.results:
-                self.viewer.remove(name)
+        for name in self._shown.keys() - self.document.images.keys():
+            self.viewer.remove(name)
+            del self._shown[name]
+        sizes = [image.volume.voxel_size_um for image in self.document.images.values()]
+        known = next((size for size in sizes if size is not None), None)
         for name, image in self.document.images.items():
-            if name not in self.viewer.layer_names():
-                self.viewer.show(image.volume, name)
+            # An image of unknown scale is laid over the others as if it had theirs.
+            size, before = image.volume.voxel_size_um or known, self._shown.get(name)
+            if before is None or before.data is not image.volume.data or before.voxel_size_um != size:
+                self._shown[name] = image.volume.replace(voxel_size_um=size)
+                self.viewer.show(self._shown[name], name)
+
+    def _after_loading(self) -> None:
+        if not self.runner.is_busy:
+            self.run_bar.show_idle("Ready")
+        self._refresh()
 
     # ------------------------------------------------------------------------------------------------ running
 
@@ -228,15 +232,15 @@ class MainWindow(QMainWindow):
         self.viewer.show(self.document.results[name].volume, name)
 
     def _report_failure(self, failure: Failure) -> None:
-        self._waiting.clear()
+        if self.loader.is_reading:
+            # One sentence for all files that could not be opened comes at their end.
+            return
         ErrorDialog(failure.sentence, failure.advice, failure.details, self).open()
 
     def _after_run(self) -> None:
         self._refresh()
         if self._close_when_stopped:
             self.close()
-        else:
-            self._read_next()
 
     # ------------------------------------------------------------------------------------------------ telling
 
@@ -266,11 +270,12 @@ class MainWindow(QMainWindow):
         """Stop what runs before the window goes."""
         if self.runner.is_busy:
             self._close_when_stopped = True
-            self._waiting.clear()
+            self.loader.cancel()
             self.control.cancel()
             event.ignore()
             return
         self.page.leave()
+        self.beside.stop()
         self.runner.close()
         self.keeper.close()
         self.viewer.close()

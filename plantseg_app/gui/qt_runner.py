@@ -1,4 +1,4 @@
-"""The only threads and processes of the window: long tasks in the worker's process, short previews in a thread.
+"""The only threads and processes of the window: long tasks in the worker's process, previews and glances in threads.
 
 All news arrive as Qt signals in the window's own thread. The first value of each is the token that `start` returned, so
 that an answer to something that is no longer wanted can be told apart.
@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+import queue
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from PySide6.QtCore import QObject, Qt, Signal
 
@@ -25,6 +26,8 @@ from plantseg_app.run.worker import Worker
 from plantseg_app.run.worker_events import TaskProgress
 
 _LOG = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 _NEWS = {
     "node_started": "node_started",
@@ -262,3 +265,54 @@ def _attempt(work: Callable[[], Any]) -> tuple[Any, str]:
     except Exception as error:  # noqa: BLE001 - a defect must reach the person and the log, not end the window
         _LOG.exception("A preview failed")
         return None, f"The preview failed because of a defect in the program: {type(error).__name__}: {error}"
+
+
+class Beside(QObject):
+    """Does small things that must not stop the window, such as looking into files, in one thread, in their order.
+
+    What computes goes through `QtRunner`.
+    """
+
+    _answered = Signal(object)
+
+    def __init__(self, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._waiting: queue.SimpleQueue[Callable[[], Callable[[], None]] | None] = queue.SimpleQueue()
+        self._stopped = False
+        self._answered.connect(self._tell)
+        # A file on a network that hangs must not keep the program from ending.
+        threading.Thread(target=self._work, name="beside the window", daemon=True).start()
+
+    def ask(self, work: Callable[[], T], then: Callable[[T], None], otherwise: Callable[[str], None]) -> None:
+        """Do `work` in the thread; in the window's thread, `then` gets what it returned, `otherwise` why it failed."""
+
+        def answer() -> Callable[[], None]:
+            try:
+                result = work()
+            except PlantSegError as error:
+                problem = str(error)
+            except OSError as error:
+                problem = f"{error.filename or 'A file'} cannot be read ({error.strerror or error})."
+            except Exception as error:  # noqa: BLE001 - a defect must reach the person and the log, not end the thread
+                _LOG.exception("Something beside the window failed")
+                problem = f"This failed because of a defect in the program: {type(error).__name__}: {error}"
+            else:
+                return lambda: then(result)
+            return lambda: otherwise(problem)
+
+        self._waiting.put(answer)
+
+    def stop(self) -> None:
+        """Answer nothing any more."""
+        self._stopped = True
+        self._waiting.put(None)
+
+    def _work(self) -> None:
+        while (job := self._waiting.get()) is not None:
+            answer = job()
+            if not self._stopped:
+                self._answered.emit(answer)
+
+    def _tell(self, answer: Callable[[], None]) -> None:
+        if not self._stopped:
+            answer()

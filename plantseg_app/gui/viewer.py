@@ -97,6 +97,8 @@ class Viewer:
         layer = self._find(name)
         if layer is not None:
             self.model.layers.remove(layer)
+        if not self.model.layers:
+            self.model.canvas.overlays.scale_bar.visible = False
 
     def clear(self) -> None:
         """Remove all layers."""
@@ -174,7 +176,9 @@ class Viewer:
             ]
         look: dict[str, Any] = {"colormap": COLORMAPS.get(kind, "gray")}
         if kind is not Kind.RAW:
-            look |= {"opacity": _MAP_OPACITY, "blending": "additive", "contrast_limits": (0.0, 1.0)}
+            # Other programs write their maps in whole numbers.
+            highest = 1.0 if data.dtype.kind == "f" else float(np.iinfo(data.dtype).max)
+            look |= {"opacity": _MAP_OPACITY, "blending": "additive", "contrast_limits": (0.0, highest)}
         return [Image(data, **look, **common)]
 
     # ------------------------------------------------------------------------------------------------ looks

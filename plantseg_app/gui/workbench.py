@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from plantseg_app.core.volume import Volume
 from plantseg_app.gui.document import Document
@@ -13,6 +13,10 @@ from plantseg_app.gui.qt_runner import QtRunner
 from plantseg_app.gui.viewer import Viewer
 from plantseg_app.run.desk import Task
 from plantseg_app.run.store import VolumeRef
+
+if TYPE_CHECKING:
+    # Its dialogs use what pages share, and pages use this module.
+    from plantseg_app.gui.loader import Loader
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,6 +35,8 @@ class Workbench:
         Shows one sentence in the status line.
     warn
         Shows one sentence that a person must see, in a dialog.
+    loader
+        Opens files; asks what they leave open.
     open_paths
         Opens image files and folders.
     run
@@ -48,6 +54,7 @@ class Workbench:
     viewer: Viewer
     tell: Callable[[str], None]
     warn: Callable[[str], None]
+    loader: Loader
     open_paths: Callable[[Sequence[Path]], None]
     run: Callable[[tuple[str, ...]], None]
     start: Callable[[Task, Callable[[Any], None] | None], bool]

@@ -14,6 +14,9 @@ from plantseg_app.io.format import native
 
 NanPolicy = Literal["refuse", "replace"]
 
+NAN_ADVICE = 'Correct the image, or have them replaced with --nan replace (nan="replace")'
+"""Stands in the message about NaN and infinite numbers, and in no other."""
+
 # Above these a floating-point number no longer tells two neighbouring labels apart.
 _EXACT = {2: 2**11, 4: 2**24, 8: 2**53}
 
@@ -108,9 +111,8 @@ def _settle_non_finite(data: NDArray[Any], nan: NanPolicy, title: str) -> None:
         raise InputError(f"{title} holds no finite number: all {data.size} voxels are NaN or infinite.")
     if nan == "refuse":
         raise InputError(
-            f"{title} holds {n_nan} NaN and {n_infinite} infinite voxels of {data.size}. Correct the image, or have "
-            f'them replaced with --nan replace (nan="replace"): NaN by the smallest number, {smallest:g}, infinity by '
-            f"the largest, {largest:g}."
+            f"{title} holds {n_nan} NaN and {n_infinite} infinite voxels of {data.size}. {NAN_ADVICE}: "
+            f"NaN by the smallest number, {smallest:g}, infinity by the largest, {largest:g}."
         )
     for part in slices(data):
         np.nan_to_num(part, copy=False, nan=smallest, posinf=largest, neginf=smallest)

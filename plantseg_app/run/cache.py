@@ -175,10 +175,7 @@ class DiskCache:
         # The old JSON must not vouch for the new array.
         self._meta_path(key).unlink(missing_ok=True)
         self._write_array(self._data_path(key), volume.data)
-        meta = _meta_of(volume) | {"file_bytes": self._data_path(key).stat().st_size}
-        temporary = self._temporary(self._meta_path(key))
-        temporary.write_text(json.dumps(meta), encoding="utf-8")
-        os.replace(temporary, self._meta_path(key))
+        self._write_meta(key, volume)
 
     def forget(self, keys: Iterable[str]) -> None:
         """Remove what is kept under `keys`."""
@@ -192,6 +189,13 @@ class DiskCache:
         """Remove the half-written files of a process of this machine that was killed."""
         for path in self.folder.glob(f"*.{process_id}-*.tmp"):
             path.unlink(missing_ok=True)
+
+    def _write_meta(self, key: str, volume: Volume) -> None:
+        """Say what the array under `key` is; from then on it is there."""
+        meta = _meta_of(volume) | {"file_bytes": self._data_path(key).stat().st_size}
+        temporary = self._temporary(self._meta_path(key))
+        temporary.write_text(json.dumps(meta), encoding="utf-8")
+        os.replace(temporary, self._meta_path(key))
 
     def _write_array(self, path: Path, data: NDArray[Any]) -> None:
         temporary = self._temporary(path)

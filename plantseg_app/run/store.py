@@ -15,7 +15,10 @@ cache of a `Runner`: what a node made is found again under its key. Knows neithe
 
 from __future__ import annotations
 
+import dataclasses
+import hashlib
 import math
+import os
 import shutil
 from collections.abc import Iterable
 from pathlib import Path
@@ -133,6 +136,34 @@ class VolumeStore(DiskCache):
         else:
             raise ResourceError(self._no_room(volume))
         super().put(key, volume)
+
+    def with_voxel_size(self, ref: VolumeRef, size_um: VoxelSize | None) -> VolumeRef:
+        """Keep the numbers of `ref` with another voxel size as well, and return the reference; they are not copied.
+
+        Raises
+        ------
+        InputError
+            If the volume is gone or damaged.
+        ResourceError
+            If the disk has no room or may not be written to.
+        """
+        volume = self.open(ref)
+        place = volume.place
+        if place is not None:
+            # What was said about a crop holds for the full image too; its place says how large that is.
+            place = dataclasses.replace(place, full_voxel_size_um=None)
+        words = f"{ref.key} {ref.kind.value} {size_um}"
+        key = hashlib.blake2b(words.encode(), digest_size=20).hexdigest()
+        sized = volume.replace(voxel_size_um=size_um, place=place)
+        try:
+            # Files of a store are replaced, never written into, so that two names may share one.
+            os.link(self._data_path(ref.key), self._data_path(key))
+        except FileExistsError:
+            pass
+        except OSError:
+            return self.add(sized, key)
+        self._write_meta(key, sized)
+        return VolumeRef.of(key, sized)
 
     def open(self, ref: VolumeRef) -> Volume:
         """Return the volume as a read-only view of its file, of the kind that the reference says.

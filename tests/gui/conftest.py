@@ -5,12 +5,13 @@ from __future__ import annotations
 import importlib.util
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import ModuleType
-from typing import TYPE_CHECKING
+from types import ModuleType, SimpleNamespace
+from typing import TYPE_CHECKING, Any
 
 import pytest
+from pytestqt.qtbot import QtBot
 
 if TYPE_CHECKING:
     from PySide6.QtWidgets import QApplication
@@ -62,3 +63,62 @@ def large_font(qapp: QApplication) -> Iterator[Style]:
     qapp.setFont(before[0])
     qapp.setPalette(before[1])
     qapp.setStyleSheet(before[2])
+
+
+@pytest.fixture(scope="session")
+def one_runner(qapp: object, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """The real runner with its process, which is started once for all tests of pages."""
+    from plantseg_app.gui.qt_runner import QtRunner
+
+    runner = QtRunner(tmp_path_factory.mktemp("session"), warm=False)
+    yield runner
+    runner.close()
+
+
+@pytest.fixture
+def loading(qtbot: QtBot, one_runner: Any, own_home: None) -> Iterator[SimpleNamespace]:
+    """A loader with an empty document, and everything that it said."""
+    from PySide6.QtWidgets import QWidget
+
+    from plantseg_app.gui.document import Document
+    from plantseg_app.gui.known_files import KnownFiles
+    from plantseg_app.gui.loader import Loader
+    from plantseg_app.gui.qt_runner import Beside
+
+    window = QWidget()
+    qtbot.addWidget(window)
+    window.show()
+    told: list[str] = []
+    warned: list[str] = []
+    document, beside, known = Document(window), Beside(window), KnownFiles()
+    loader = Loader(document, one_runner, beside, known, window, told.append, warned.append)
+    yield SimpleNamespace(
+        loader=loader, document=document, known=known, window=window, told=told, warned=warned, runner=one_runner
+    )
+    qtbot.waitUntil(lambda: not one_runner.is_busy, timeout=30_000)
+    beside.stop()
+
+
+@pytest.fixture
+def open_all(qtbot: QtBot, loading: SimpleNamespace) -> Callable[..., None]:
+    """Open files and wait until all have been opened or refused."""
+
+    def opened(*paths: Path) -> None:
+        loading.loader.open(paths)
+        qtbot.waitUntil(lambda: not loading.loader.is_busy, timeout=60_000)
+
+    return opened
+
+
+@pytest.fixture
+def question(qtbot: QtBot, loading: SimpleNamespace) -> Callable[..., Any]:
+    """Wait for a dialog of a class and return it."""
+
+    def asked(sort: type[Any]) -> Any:
+        def shown() -> list[Any]:
+            return [dialog for dialog in loading.window.findChildren(sort) if dialog.isVisible()]
+
+        qtbot.waitUntil(lambda: bool(shown()), timeout=30_000)
+        return shown()[0]
+
+    return asked

@@ -6,12 +6,13 @@ import json
 import pickle
 import shutil
 from collections import namedtuple
+from pathlib import Path
 
 import numpy as np
 import pydantic
 import pytest
 
-from plantseg_app.core.volume import Kind, Origin, Place, Volume
+from plantseg_app.core.volume import Kind, Origin, Place, Volume, VoxelSize
 from plantseg_app.errors import InputError, ResourceError
 from plantseg_app.run.store import VolumeRef, VolumeStore
 
@@ -110,3 +111,21 @@ def test_a_full_disk_is_one_sentence(tmp_path, monkeypatch):
         store.add(volume(3))
     # What nobody needs has made room before, in vain.
     assert [path.stem for path in tmp_path.glob("*.npy")] == [kept.key]
+
+
+def test_another_voxel_size_shares_the_numbers(tmp_path: Path) -> None:
+    store = VolumeStore(tmp_path)
+    data = np.arange(24, dtype=np.uint8).reshape(2, 3, 4)
+    place = Place((0, 0, 0), (2, 3, 4), (4, 3, 4), VoxelSize(9, 9, 9))
+    first = store.add(Volume(data, Kind.RAW, name="a", place=place))
+    sized = store.with_voxel_size(first.as_kind(Kind.BOUNDARY), VoxelSize(1.0, 0.5, 0.5))
+    assert sized.key != first.key
+    assert (sized.kind, sized.voxel_size_um) == (Kind.BOUNDARY, VoxelSize(1.0, 0.5, 0.5))
+    back = store.open(sized)
+    assert np.array_equal(back.data, data)
+    assert back.place == Place((0, 0, 0), (2, 3, 4), (4, 3, 4), None)
+    assert (tmp_path / f"{sized.key}.npy").samefile(tmp_path / f"{first.key}.npy")
+    assert store.with_voxel_size(first.as_kind(Kind.BOUNDARY), VoxelSize(1.0, 0.5, 0.5)) == sized
+    store.forget([first.key])
+    assert np.array_equal(store.open(sized).data, data)
+    assert store.with_voxel_size(sized, None).voxel_size_um is None
