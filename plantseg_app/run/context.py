@@ -9,6 +9,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import os
 import shutil
@@ -159,7 +160,8 @@ def _zeros_in_file(path: Path, shape: tuple[int, ...], dtype: np.dtype[Any]) -> 
             with path.open("r+b") as file:
                 os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
     except OSError:
-        path.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            path.unlink()
         return None
     return np.asarray(mapped)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import threading
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ import torch
 
 from plantseg_app import paths
 from plantseg_app.algorithms.normalise import percentile_normalise, zscore
+from plantseg_app.algorithms.resample import resample
 from plantseg_app.core.context import QuietContext
 from plantseg_app.core.step import make_step
 from plantseg_app.core.volume import Kind, Volume, VoxelSize
@@ -19,6 +21,8 @@ from plantseg_app.networks.boundary.family import BoundaryFamily
 from plantseg_app.networks.plan import PredictOptions
 from plantseg_app.networks.predict import predict_tiled
 from plantseg_app.networks.weights import save_weights
+from plantseg_app.run.context import RunContext
+from plantseg_app.run.events import RunnerEvents
 from plantseg_app.run.runner import Runner
 from plantseg_app.steps.predict.predict import Predict
 from plantseg_app.zoo.card import ModelCard
@@ -309,3 +313,26 @@ def test_the_estimate_grows_with_the_image(models):
     small, large = (Predict(model="tiny").estimate(shape) for shape in ((8, 32, 32), (32, 64, 64)))
     assert 5 < large.seconds / small.seconds < 32
     assert large.memory_bytes > 5 * small.memory_bytes
+
+
+@pytest.mark.parametrize("norm", ["batch", "group"])
+def test_the_map_can_be_watched_tile_by_tile(models, tmp_path, norm):
+    family = BoundaryFamily(feature_maps=(2, 4), layer_order="bcr" if norm == "batch" else "gcr")
+    models(family=family, voxel_size_um=VoxelSize(0.3, 0.2, 0.2))
+    image = raw(8, 40, 48, voxel_size=VoxelSize(0.3, 0.1, 0.1))
+    events, told = RunnerEvents(), []
+    events.growing.connect(told.append)
+    events.grew.connect(told.append)
+    context = RunContext(events, threading.Event(), "cpu", 1, growing_folder=tmp_path)
+    result = run(image, context, tile=(8, 8, 8))
+    growing, *grew = told
+    assert growing.kind is result.kind is Kind.BOUNDARY
+    # The model sees voxels twice as long within a slice, and the file is at its scale.
+    assert (growing.shape, growing.spacing_ratio) == ((1, 8, 20, 24), (1.0, 2.0, 2.0))
+    covered = np.zeros(growing.shape[1:], int)
+    for event in grew:
+        covered[tuple(slice(*span) for span in event.box)] += 1
+    assert len(grew) > 4
+    assert covered.min() >= 1
+    assert np.array_equal(run(image, tile=(8, 8, 8)).data, result.data)
+    assert np.array_equal(np.clip(resample(growing.open(), image.shape_vox), 0, 1)[0], result.data)
