@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import sys
 
 from plantseg_app.cli.main import main
 
 if __name__ == "__main__":
+    # In a frozen bundle the worker's process begins here, too.
+    multiprocessing.freeze_support()
     sys.exit(main())

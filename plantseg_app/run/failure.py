@@ -89,7 +89,7 @@ def died_failure(exit_code: int | None, title: str, description: str, trace: str
     Parameters
     ----------
     exit_code
-        Negative for a signal, as `multiprocessing` gives it.
+        Negative for a signal, as `multiprocessing` gives it; None when it closed its pipe and did not end.
     title, description
         Of the task.
     trace
@@ -100,7 +100,7 @@ def died_failure(exit_code: int | None, title: str, description: str, trace: str
         # Nobody but the system ends a process that way: it does so when memory is short.
         sentence = f"The machine ran out of memory while it was {_doing(title)}, and the system ended the computation."
         return Failure(sentence, _LESS_MEMORY, _details(title, sentence, description, trace), Cause.MEMORY)
-    how = name or f"exit code {exit_code}"
+    how = name or ("it stopped answering" if exit_code is None else f"exit code {exit_code}")
     sentence = f"The computation crashed ({how}) while it was {_doing(title)}."
     return Failure(sentence, _REPORT, _details(title, sentence, description, trace), Cause.CRASH)
 

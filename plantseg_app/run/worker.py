@@ -24,6 +24,7 @@ False
 
 from __future__ import annotations
 
+import atexit
 import itertools
 import logging
 import multiprocessing
@@ -51,6 +52,7 @@ _LOG = logging.getLogger(__name__)
 
 _ENDS = ("succeeded", "cancelled", "failed")
 _SECONDS_TO_LEAVE = 0.3
+_MOST_WARM_DEATHS, _MOST_DEATHS = 2, 5
 
 
 class Worker:
@@ -86,9 +88,12 @@ class Worker:
         self._job: _Job | None = None
         self._child: _Child | None = None
         self._closing = False
+        self._deaths = 0
         self._woken, self._wake = multiprocessing.Pipe(duplex=False)
         self._thread = threading.Thread(target=self._supervise, name="worker", daemon=True)
         self._thread.start()
+        # Before multiprocessing ends its children, which would look like a crash and be mended.
+        atexit.register(self.close)
 
     @property
     def is_busy(self) -> bool:
@@ -141,6 +146,7 @@ class Worker:
                 self._wake.send_bytes(b"!")
         if threading.current_thread() is not self._thread:
             self._thread.join()
+        atexit.unregister(self.close)
 
     # -------------------------------------------------------------------------------------- the worker's own thread
 
@@ -198,6 +204,7 @@ class Worker:
                 return
             name, event = "failed", failure_of(error, job.task.title, job.description)
         if name in _ENDS:
+            self._deaths = 0
             self._finish(name, event)
             return
         if name == "progress":
@@ -222,8 +229,9 @@ class Worker:
         if child is None:
             return
         exit_code, last_words, was_ready = self._end_child()
-        # One that could not even begin would do so again; the next task tries.
-        if was_ready:
+        self._deaths += 1
+        # One that could not even begin, or dies again and again, would do so for ever; the next task tries.
+        if was_ready and self._deaths < _MOST_DEATHS:
             self._start_child()
         if job is self._job and job is not None:
             if job.deadline is not None:
@@ -233,7 +241,8 @@ class Worker:
 
     def _start_child(self) -> None:
         try:
-            self._child = _Child(self._folder, self._warm)
+            # It may be the getting warm that kills it.
+            self._child = _Child(self._folder, self._warm and self._deaths < _MOST_WARM_DEATHS)
         except OSError:
             _LOG.exception("The worker's process could not be started.")
             self._child = None
@@ -352,9 +361,10 @@ class _Child:
         self._process.kill()
 
     def end(self) -> int | None:
-        """Let the process leave, make it if it does not, and return its exit code."""
-        self._process.join(_SECONDS_TO_LEAVE if not self._is_open else 0)
-        if self._process.is_alive():
+        """Let the process leave, and return its exit code; None when it had to be made to."""
+        self._process.join(0 if self._is_open else _SECONDS_TO_LEAVE)
+        left = not self._process.is_alive()
+        if not left:
             self._process.kill()
         self._process.join()
-        return self._process.exitcode
+        return self._process.exitcode if left else None

@@ -451,3 +451,37 @@ def test_a_warm_process_does_tasks_while_it_warms_up(tasks, tmp_path):
         worker.submit(tasks.Do("loaded"))
         first = arrived.get(timeout=60)
     worker.close()
+
+
+@posix
+def test_a_process_that_dies_of_getting_warm_is_replaced_by_a_cold_one(tasks, tmp_path, monkeypatch):
+    (tmp_path / "torch").mkdir()
+    (tmp_path / "torch" / "__init__.py").write_text("import os; os.abort()")
+    monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
+    worker = Worker(tmp_path / "session", warm=True)
+    ends: queue.Queue[Any] = queue.Queue()
+    worker.events.succeeded.connect(lambda token, result: ends.put(result))
+    worker.events.failed.connect(lambda token, failure: ends.put(failure))
+    pids: list[int] = []
+    deadline = time.monotonic() + 60
+    while len(pids) < 3:
+        assert time.monotonic() < deadline
+        if worker.pid not in (None, *pids):
+            pids.append(worker.pid)
+        threading.Event().wait(0.01)
+    for _ in range(2):
+        worker.submit(tasks.Do("process"))
+        assert ends.get(timeout=30) == pids[-1]
+    worker.close()
+
+
+def test_a_folder_that_cannot_be_used_is_a_failure_and_no_loop(tasks, tmp_path):
+    (tmp_path / "file").touch()
+    worker = Worker(tmp_path / "file" / "session", warm=False)
+    ends: queue.Queue[Any] = queue.Queue()
+    worker.events.failed.connect(lambda token, failure: ends.put(failure))
+    for _ in range(2):
+        worker.submit(tasks.Do("echo"))
+        assert ends.get(timeout=30).cause is Cause.CRASH
+    assert worker.pid is None
+    worker.close()
