@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import random
 import shutil
 import signal
 import subprocess
@@ -291,14 +290,14 @@ for number in itertools.count(1):
 
 @posix
 def test_whenever_it_is_killed_what_was_confirmed_is_restored(tmp_path):
-    chance = random.Random(0)
+    chance = np.random.default_rng(0)
     for round_ in range(4):
         folder = tmp_path / str(round_)
         command = [sys.executable, "-c", SAVE_FOR_EVER, str(folder)]
         with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
             assert process.stdout is not None
             confirmed = 0
-            for _ in range(chance.randrange(3, 40)):
+            for _ in range(chance.integers(3, 40)):
                 confirmed = int(process.stdout.readline())
             # From here a random moment within a save or two.
             time.sleep(chance.uniform(0, 0.01))
