@@ -275,13 +275,15 @@ def problems_by_field(error: ValidationError) -> dict[str, str]:
     """
     problems: dict[str, list[str]] = {}
     for problem in error.errors(include_url=False):
-        field, *inner = (str(part) for part in problem["loc"]) if problem["loc"] else ("",)
+        field, *inner = problem["loc"] or ("",)
+        # People count from 1.
+        words = [f"entry {part + 1}" if isinstance(part, int) else part for part in inner]
         if problem["type"] == "value_error":
             sentence = f"{problem['ctx']['error']}."
         elif problem["type"] == "missing":
             sentence = "A value is needed."
         else:
             sentence = f"{problem['msg']}; {problem['input']!r} was given."
-        place = f"{'.'.join(inner)}: " if inner else ""
-        problems.setdefault(field, []).append(place + sentence[:1].upper() + sentence[1:])
+        text = f"{', '.join(words)}: {sentence}" if words else sentence
+        problems.setdefault(str(field), []).append(text[:1].upper() + text[1:])
     return {field: " ".join(sentences) for field, sentences in problems.items()}

@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from pydantic import Field
+from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from plantseg_app.core.context import Context, QuietContext
 from plantseg_app.core.fields import Fraction, PerAxis
-from plantseg_app.core.step import STEPS, Port, SameAs, Step, make_step
+from plantseg_app.core.step import STEPS, Port, SameAs, Step, make_step, problems_by_field
 from plantseg_app.core.volume import Kind, Volume
 from plantseg_app.errors import InputError, RequestError
 
@@ -110,3 +110,33 @@ def test_unknown_step_gets_a_suggestion() -> None:
 def test_two_steps_cannot_share_an_id(probe_step: type[Step]) -> None:
     with pytest.raises(ValueError, match="probe"):
         type("Again", (probe_step,), {"id": "probe", "__module__": __name__, "__annotations__": {}})
+
+
+class Box(BaseModel):
+    size: int = Field(1, ge=1, description="Size.")
+    parts: tuple[tuple[int, int], ...] = ()
+
+    @model_validator(mode="after")
+    def _check(self) -> Box:
+        if self.size == 7:
+            raise ValueError("seven is too many")
+        return self
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        ({"size": 0}, {"size": "Input should be greater than or equal to 1; 0 was given."}),
+        ({"size": 7}, {"": "Seven is too many."}),
+        ({"parts": [[1, 2], [3, "x"]]}, {"parts": "Entry 2, entry 2: Input should be a valid integer"}),
+        ({"size": "a", "parts": 3}, {"size": "Input should be a valid integer", "parts": "Input should be a valid"}),
+    ],
+)
+def test_problems_are_told_field_by_field(values, expected):
+    with pytest.raises(ValidationError) as caught:
+        Box(**values)
+    problems = problems_by_field(caught.value)
+    assert set(problems) == set(expected)
+    for field, sentence in expected.items():
+        assert problems[field].startswith(sentence)
+        assert problems[field].endswith(".")

@@ -93,6 +93,7 @@ class FieldRow(QWidget):
         column.addWidget(self.help_label)
 
     def _name_controls(self) -> None:
+        self.editor.setToolTip(tool_tip(self.field))
         for widget, part in self.editor.controls():
             widget.setAccessibleName(f"{self.field.title} {part}".strip())
             widget.setAccessibleDescription(self.field.help)

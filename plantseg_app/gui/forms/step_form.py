@@ -155,7 +155,7 @@ class StepForm(QWidget, Generic[S]):
         self._last, problems = self._checked()
         self._was_valid = not problems
         self._show_what_applies()
-        self._show_what_changed()
+        self._show_what_changed({name: row.field.default for name, row in self.rows.items()})
 
     # ------------------------------------------------------------------------------------------------ checking
 
@@ -174,7 +174,7 @@ class StepForm(QWidget, Generic[S]):
         self._show_problems(problems)
         if step is None:
             self._show_what_applies()
-            self._show_what_changed()
+            self._show_what_changed({name: row.value() for name, row in self.rows.items()})
             return
         self._show_values(step.model_dump(mode="json"))
         if step != self._last:
@@ -187,16 +187,16 @@ class StepForm(QWidget, Generic[S]):
             if even_if_equal or (row.value() != plain[name] and _applies(row.field, plain)):
                 row.set_value(plain[name])
             row.setVisible(_applies(row.field, plain))
-        self._show_what_changed()
+        self._show_what_changed(plain)
 
     def _show_what_applies(self) -> None:
         values = {**self._rest, **{name: row.value() for name, row in self.rows.items()}}
         for row in self.rows.values():
             row.setVisible(_applies(row.field, values))
 
-    def _show_what_changed(self) -> None:
-        rows = [row for row in self.rows.values() if not row.isHidden()]
-        changed = [row.field for row in rows if row.show_whether_changed(row.value())]
+    def _show_what_changed(self, plain: Mapping[str, Any]) -> None:
+        rows = {name: row for name, row in self.rows.items() if not row.isHidden()}
+        changed = [row.field for name, row in rows.items() if row.show_whether_changed(plain[name])]
         self.reset_button.setVisible(bool(changed) and len(self.rows) > 1)
         self.advanced.say_changed(sum(field.advanced for field in changed))
 

@@ -19,7 +19,7 @@ from plantseg_app.core.volume import Kind
 from plantseg_app.errors import RequestError
 from plantseg_app.gui.forms.choices import CHOICES, Choice
 from plantseg_app.gui.forms.step_form import StepForm
-from plantseg_app.train.settings import AugmentSettings, OptimiserSettings, TrainSettings
+from plantseg_app.train.settings import TrainSettings
 
 
 @pytest.fixture
@@ -314,11 +314,15 @@ def test_help_is_shown_on_request(form: StepForm, qtbot: QtBot) -> None:
     assert "Bias." in control(form, "beta").toolTip()
 
 
-@pytest.mark.parametrize("model", [OptimiserSettings, AugmentSettings])
+PARTS = [field.annotation for field in TrainSettings.model_fields.values() if hasattr(field.annotation, "model_fields")]
+
+
+@pytest.mark.parametrize("model", PARTS, ids=lambda model: model.__name__)
 def test_parts_of_the_training_settings_are_shown_too(qtbot: QtBot, model: type[BaseModel]) -> None:
     form = StepForm(model)
     qtbot.addWidget(form)
     assert form.step() == model()
+    assert form.rows or model.__name__ == "DataSettings"
 
 
 def test_what_must_be_given_and_what_has_parts_of_its_own(qtbot: QtBot) -> None:
@@ -337,6 +341,26 @@ def test_what_must_be_given_and_what_has_parts_of_its_own(qtbot: QtBot) -> None:
 def test_another_sort_of_step_is_a_mistake_of_the_program(form: StepForm) -> None:
     with pytest.raises(TypeError, match="Gaussian"):
         form.set_step(STEPS.get("gaussian")())
+
+
+class Weights(BaseModel):
+    weights: tuple[float, ...] = Field((1.0, 2.0), description="Weights.")
+
+
+def test_a_list_of_numbers_that_is_typed_again_is_no_change(qtbot: QtBot) -> None:
+    form = StepForm(Weights)
+    qtbot.addWidget(form)
+    form.show()
+    row = form.rows["weights"]
+    type_into(qtbot, control(form, "weights"), "1, 3")
+    assert row.reset_button.isVisible()
+    assert form.step().weights == (1.0, 3.0)
+    type_into(qtbot, control(form, "weights"), "1, 2")
+    assert not row.reset_button.isVisible()
+    type_into(qtbot, control(form, "weights"), "1, x")
+    assert row.problem_label.text() == (
+        "Entry 2: Input should be a valid number, unable to parse string as a number; 'x' was given."
+    )
 
 
 class Sizes(BaseModel):
