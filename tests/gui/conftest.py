@@ -50,7 +50,7 @@ def accessibility() -> ModuleType:
     return module
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def large_font(qapp: QApplication) -> Iterator[Style]:
     """Show everything in the dark theme with 14 pt, the largest that no page may cut off; all back afterwards."""
     from plantseg_app.gui.style import Style

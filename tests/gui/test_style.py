@@ -53,7 +53,7 @@ def widgets(qtbot: QtBot) -> QWidget:
     return window
 
 
-@pytest.mark.parametrize("size", [8, 9, 14, 20])
+@pytest.mark.parametrize("size", [8, 14, 20])
 @pytest.mark.parametrize("theme", ["dark", "light"])
 def test_theme_and_font_reach_every_widget(look: style.Style, widgets: QWidget, theme: str, size: int) -> None:
     look.apply(theme, size)

@@ -106,7 +106,10 @@ class FieldRow(QWidget):
         button.setAutoRaise(True)
         button.setFocusPolicy(Qt.FocusPolicy.TabFocus)
         button.setAccessibleName(name)
-        tips = {"help": "Show or hide the help (Shift+F1).", "reset": f"Back to {shown(self.field.default)}."}
+        tips = {
+            "help": "Show or hide the help (Shift+F1).",
+            "reset": f"Back to {shown(self.field.default, self.field)}.",
+        }
         button.setToolTip(tips[role])
         policy = button.sizePolicy()
         policy.setRetainSizeWhenHidden(True)
