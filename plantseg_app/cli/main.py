@@ -28,6 +28,7 @@ COMMANDS = {
     "predict": "predict",
     "run": "run",
     "evaluate": "evaluate",
+    "measure": "measure",
     "train": "train",
     "self-train": "self_train",
     "simulate": "simulate",
