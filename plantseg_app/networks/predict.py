@@ -76,7 +76,7 @@ def predict_tiled(
     ResourceError
         If memory or device are missing.
     Cancelled
-        Between two tiles, when the user asked to stop.
+        Between two layers of the network, when the user asked to stop.
     """
     if image.ndim != 4 or image.shape[0] != family.in_channels or 0 in image.shape:
         raise InputError(
@@ -85,7 +85,7 @@ def predict_tiled(
     plan = make_plan(network, family, (image.shape[1], image.shape[2], image.shape[3]), context, options)
     shape = (len(plan.channels), *image.shape[1:])
     output = GrowingArray(np.zeros(shape, np.float32)) if sketch is None else context.growing(sketch, shape, np.float32)
-    with _prepared(network, plan, context.n_threads):
+    with _prepared(network, plan, context):
         while True:
             problem = _attempt(network, family, image, output, plan, context)
             if not problem:
@@ -205,17 +205,21 @@ def _memory_layout(plan: Plan, n_axes: int) -> torch.memory_format:
 
 
 @contextlib.contextmanager
-def _prepared(network: torch.nn.Module, plan: Plan, n_threads: int) -> Iterator[None]:
+def _prepared(network: torch.nn.Module, plan: Plan, context: Context) -> Iterator[None]:
     """Move the network, switch off training, and set the threads; undo what others would notice."""
     modes = [(module, module.training) for module in network.modules()]
     threads_before = torch.get_num_threads()
     network.eval()
     move_network(network, plan.device)
-    torch.set_num_threads(max(1, n_threads))
+    torch.set_num_threads(max(1, context.n_threads))
+    # A tile may take many seconds, a layer of it does not.
+    hooks = [module.register_forward_pre_hook(lambda *_: context.check()) for module in network.modules()]
     try:
         with torch.inference_mode():
             yield
     finally:
         torch.set_num_threads(threads_before)
+        for hook in hooks:
+            hook.remove()
         for module, was_training in modes:
             module.training = was_training

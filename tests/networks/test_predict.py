@@ -277,6 +277,24 @@ def test_cancel_stops_between_tiles():
     assert context.tiles == 2
 
 
+def test_cancelling_does_not_wait_for_the_end_of_a_tile():
+    class Impatient(QuietContext):
+        checks = 0
+
+        def check(self):
+            self.checks += 1
+            if self.checks == 5:
+                raise Cancelled("stopped")
+
+    fam = family()
+    network, image, context = random_network(fam), random_image(1, 8, 16, 16), Impatient("cpu", 1)
+    with pytest.raises(Cancelled):
+        predict_tiled(network, fam, image, context, float32())
+    # Nothing of it stays on the network, which others use as well.
+    predict_tiled(network, fam, image, QuietContext("cpu", 1), float32())
+    assert context.checks == 5
+
+
 def test_surroundings_are_left_as_they_were():
     fam = family()
     network = random_network(fam).train()
