@@ -76,7 +76,7 @@ class Worker:
         How long a task that was asked to stop may take before its process is ended.
     """
 
-    def __init__(self, folder: Path, *, warm: bool = True, patience_s: float = 0.8) -> None:
+    def __init__(self, folder: Path, *, warm: bool = True, patience_s: float = 0.7) -> None:
         self.events = WorkerEvents()
         self.store = VolumeStore(folder / VOLUMES)
         self._folder = folder
