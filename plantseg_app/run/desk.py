@@ -28,6 +28,7 @@ import threading
 import weakref
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -248,7 +249,9 @@ class _Servant:
 
     def _do(self, token: int, payload: bytes) -> None:
         for left in (self._own / GROWING).glob("*.npy"):
-            left.unlink(missing_ok=True)
+            # Windows keeps a file that the window still looks at.
+            with suppress(OSError):
+                left.unlink()
         desk = Desk(self._folder, self._own, lambda name, event: self._send(token, name, event))
         with self._state:
             self._now = (token, desk)
@@ -259,7 +262,7 @@ class _Servant:
             self._now = None
         try:
             self._send(token, name, answer)
-        except (pickle.PicklingError, TypeError, AttributeError) as error:
+        except Exception as error:  # noqa: BLE001 - pickling runs the methods of whatever the result is made of
             self._send(token, "failed", failure_of(error, "Handing the result over", ""))
 
     def _send(self, token: int, name: str, event: Any) -> None:

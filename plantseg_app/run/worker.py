@@ -228,13 +228,14 @@ class Worker:
         child, job = self._child, self._job
         if child is None:
             return
+        is_cancelled = job is not None and job.deadline is not None
         exit_code, last_words, was_ready = self._end_child()
-        self._deaths += 1
+        self._deaths += not is_cancelled
         # One that could not even begin, or dies again and again, would do so for ever; the next task tries.
-        if was_ready and self._deaths < _MOST_DEATHS:
+        if is_cancelled or (was_ready and self._deaths < _MOST_DEATHS):
             self._start_child()
         if job is self._job and job is not None:
-            if job.deadline is not None:
+            if is_cancelled:
                 self._finish("cancelled")
             else:
                 self._finish("failed", died_failure(exit_code, job.task.title, job.description, last_words))

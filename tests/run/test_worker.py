@@ -36,9 +36,9 @@ posix = pytest.mark.skipif(os.name == "nt", reason="the signal does not exist th
 class Listener:
     """A worker and all that it tells."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, **options: Any) -> None:
         self.folder = folder
-        self.worker = Worker(folder, warm=False)
+        self.worker = Worker(folder, warm=False, **options)
         self.arrived: queue.Queue[tuple[Any, ...]] = queue.Queue()
         # Signals hold their listeners weakly unless they are functions.
         for name in SIGNALS:
@@ -166,6 +166,22 @@ def test_cancelling_ends_what_never_returns_within_a_second(desk, tasks, what):
     assert time.monotonic() - asked < 1.0 + 0.5
     assert not psutil.pid_exists(before)
     assert desk.result(tasks.Do("process")) != before
+
+
+@posix
+def test_however_often_a_task_is_cancelled_a_fresh_process_waits(tasks, tmp_path):
+    listener = Listener(tmp_path, patience_s=0.02)
+    seen = set()
+    for _ in range(5):
+        listener.worker.submit(tasks.Do("block_in_c"))
+        listener.until("message")
+        listener.worker.cancel()
+        listener.until("cancelled")
+        seen.add(listener.worker.pid)
+    assert len(seen) == 5
+    assert None not in seen
+    assert listener.worker.pid == listener.result(tasks.Do("process"))
+    listener.worker.close()
 
 
 @posix
