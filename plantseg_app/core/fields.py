@@ -39,7 +39,7 @@ def _repeat_single(value: object) -> object:
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
 """A share between 0 and 1."""
 
-Beta = Annotated[float, Field(ge=0.0, le=1.0, json_schema_extra={"main": True})]
+Beta = Annotated[float, Field(ge=0.0, le=1.0, title="More, smaller cells (beta)", json_schema_extra={"main": True})]
 """Over- against under-segmentation of a graph partition; `DEFAULT_BETA` everywhere. The one setting to play with."""
 
 DEFAULT_BETA = 0.6

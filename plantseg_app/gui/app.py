@@ -6,14 +6,21 @@ True
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 # Before PySide6: its import hook looks into modules while they are imported, which breaks pydantic's lazy parts.
 import plantseg_app.core.workflow  # noqa: F401
-from plantseg_app.errors import ResourceError
+from plantseg_app.errors import PlantSegError, ResourceError
+
+if TYPE_CHECKING:
+    from plantseg_app.run.session import Session
+
+_LOG = logging.getLogger(__name__)
 
 
 def check_qt() -> None:
@@ -60,12 +67,39 @@ def launch(files: Sequence[Path] = ()) -> int:
     os.environ.setdefault("NAPARI_CONFIG", "")
     from PySide6.QtWidgets import QApplication
 
+    from plantseg_app.gui.error_dialog import install_excepthook
+    from plantseg_app.gui.log_console import start_file_log
     from plantseg_app.gui.main_window import MainWindow
 
     application = QApplication.instance() or QApplication(sys.argv[:1])
     application.setApplicationName("PlantSeg App")
-    window = MainWindow()
+    start_file_log()
+    window = MainWindow(session=_restored_session())
+    reporter = install_excepthook(window)
     window.show()
+    window.restore()
     if files:
         window.open_paths([Path(file) for file in files])
-    return int(application.exec())
+    status = int(application.exec())
+    reporter.uninstall()
+    return status
+
+
+def _restored_session() -> Session | None:
+    """Return the session that crashed and that the person wants back; None for a new one."""
+    from plantseg_app.gui.session_keeper import RestoreDialog
+    from plantseg_app.run.session import Session, clean_up, find_crashed
+
+    clean_up()
+    crashed = find_crashed()
+    if not crashed:
+        return None
+    dialog = RestoreDialog(crashed)
+    dialog.exec()
+    if dialog.chosen is None:
+        return None
+    try:
+        return Session.restore(dialog.chosen)
+    except PlantSegError as error:
+        _LOG.warning("The session could not be restored: %s", error)
+        return None

@@ -12,6 +12,7 @@ from pathlib import Path
 from PySide6.QtCore import Qt
 from PySide6.QtGui import QCloseEvent, QDragEnterEvent, QDropEvent
 from PySide6.QtWidgets import (
+    QApplication,
     QHBoxLayout,
     QMainWindow,
     QMessageBox,
@@ -27,19 +28,23 @@ from plantseg_app.gui.areas.area import Area
 from plantseg_app.gui.areas.batch_area import BatchArea
 from plantseg_app.gui.areas.models_area import ModelsArea
 from plantseg_app.gui.areas.switch import AreaEntry, AreaSwitch
+from plantseg_app.gui.commands import Commands
 from plantseg_app.gui.document import Document
 from plantseg_app.gui.error_dialog import ErrorDialog
 from plantseg_app.gui.known_files import KnownFiles
 from plantseg_app.gui.loader import Loader
+from plantseg_app.gui.palette import LABEL_PALETTES
+from plantseg_app.gui.preferences import Preferences, PreferenceStore
 from plantseg_app.gui.qt_runner import Beside, QtRunner
 from plantseg_app.gui.run_bar import RunBar
 from plantseg_app.gui.run_control import RunControl
 from plantseg_app.gui.session_keeper import SessionKeeper
 from plantseg_app.gui.stepper import Stepper
+from plantseg_app.gui.style import Style
 from plantseg_app.gui.viewer import Viewer
 from plantseg_app.gui.wizard.export_page import ExportPage
 from plantseg_app.gui.wizard.load_page import LoadPage
-from plantseg_app.gui.wizard.page import Page
+from plantseg_app.gui.wizard.page import Page, button
 from plantseg_app.gui.wizard.predict_page import PredictPage
 from plantseg_app.gui.wizard.prepare_page import PreparePage
 from plantseg_app.gui.wizard.proofread_page import ProofreadPage
@@ -54,10 +59,23 @@ _WIZARD = AreaEntry("Segment", "From an image to cells, step by step.", "segment
 
 
 class MainWindow(QMainWindow):
-    """From dropped files to saved cells."""
+    """From dropped files to saved cells.
 
-    def __init__(self, theme: str = "dark", session: Session | None = None) -> None:
+    Parameters
+    ----------
+    preferences
+        What the person has chosen once for all; read from their file unless given.
+    session
+        One that was brought back; a new one unless given. Call `restore` to show it.
+    warm
+        Whether the computing process gets ready while nobody waits.
+    """
+
+    def __init__(
+        self, preferences: PreferenceStore | None = None, session: Session | None = None, warm: bool = True
+    ) -> None:
         super().__init__()
+        self.preferences = preferences or PreferenceStore()
         self.setWindowTitle("PlantSeg App")
         self.resize(1280, 800)
         self.setAcceptDrops(True)
@@ -65,8 +83,9 @@ class MainWindow(QMainWindow):
         self._shown: dict[str, Volume] = {}
         self.document = Document(self)
         self.keeper = SessionKeeper(self.document, session or Session.create(), self)
-        self.viewer = Viewer(theme)
-        self.runner = QtRunner(self.keeper.session.folder, self)
+        self.style_sheet = Style(_application())
+        self.viewer = Viewer(self.style_sheet.theme)
+        self.runner = QtRunner(self.keeper.session.folder, self, warm=warm)
         self.run_bar = RunBar()
         self.control = RunControl(self.document, self.runner, self.run_bar, self)
         self.beside = Beside(self)
@@ -88,8 +107,10 @@ class MainWindow(QMainWindow):
         self.pages: list[Page] = [page(self.bench) for page in PAGES]
         self.areas: list[Area] = [area(self.bench) for area in AREAS]
         self._build()
+        self.commands = Commands(self, self.preferences)
+        self.addDockWidget(Qt.DockWidgetArea.BottomDockWidgetArea, self.commands.log)
         self._connect()
-        self.setStyleSheet(self.viewer.stylesheet())
+        self._take_preferences(self.preferences.value)
         self._open_page(0)
 
     # ------------------------------------------------------------------------------------------------ layout
@@ -99,9 +120,8 @@ class MainWindow(QMainWindow):
         self.page_stack = QStackedWidget()
         for page in self.pages:
             self.page_stack.addWidget(page)
-        self.page_stack.setMinimumWidth(300)
         workspace = QSplitter(Qt.Orientation.Horizontal)
-        workspace.addWidget(self.page_stack)
+        workspace.addWidget(self._page_panel())
         workspace.addWidget(self.viewer.widget)
         workspace.addWidget(self._layers_panel())
         workspace.setStretchFactor(1, 1)
@@ -127,6 +147,25 @@ class MainWindow(QMainWindow):
         row.addWidget(self.area_switch)
         return row
 
+    def _page_panel(self) -> QWidget:
+        """Return the open page above the two buttons that lead through the pages."""
+        panel = QWidget()
+        panel.setMinimumWidth(320)
+        self.back_button = button("‹ &Back", "Go back to the step before (Alt+Left).")
+        self.next_button = button("&Next ›", "Go on to the next step of the work (Alt+Right).")
+        self.back_button.clicked.connect(lambda: self.turn_page(-1))
+        self.next_button.clicked.connect(lambda: self.turn_page(1))
+        row = QHBoxLayout()
+        row.setContentsMargins(12, 4, 12, 8)
+        row.addWidget(self.back_button)
+        row.addStretch(1)
+        row.addWidget(self.next_button)
+        column = QVBoxLayout(panel)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.addWidget(self.page_stack, 1)
+        column.addLayout(row)
+        return panel
+
     def _layers_panel(self) -> QWidget:
         panel = QSplitter(Qt.Orientation.Vertical)
         panel.addWidget(self.viewer.layer_controls)
@@ -143,6 +182,8 @@ class MainWindow(QMainWindow):
             changed.connect(self._refresh)
         for page in self.pages:
             page.completeness_changed.connect(self._show_steps)
+        self.preferences.changed.connect(self._take_preferences)
+        self.style_sheet.theme_changed.connect(self.viewer.set_theme)
         self.runner.told.connect(lambda _, text: self.tell(text))
         self.keeper.failed.connect(self.warn)
         self.control.result_came.connect(self._show_result)
@@ -150,6 +191,12 @@ class MainWindow(QMainWindow):
         self.control.idle.connect(self._after_run)
         self.loader.progressed.connect(self.run_bar.show_progress)
         self.loader.ended.connect(self._after_loading)
+
+    def _take_preferences(self, wanted: Preferences, _before: Preferences | None = None) -> None:
+        self.style_sheet.apply(wanted.appearance.theme, wanted.appearance.font_size_pt)
+        self.viewer.set_palette(LABEL_PALETTES[wanted.appearance.label_palette].colours)
+        self.document.device = wanted.computing.device
+        self.control.n_threads = wanted.computing.threads
 
     # ------------------------------------------------------------------------------------------------ pages
 
@@ -162,6 +209,21 @@ class MainWindow(QMainWindow):
         """Open the page with this title, or the one that has to be done before it."""
         index = [page.title for page in self.pages].index(title)
         self._open_page(min(index, self._reachable()))
+
+    def turn_page(self, by: int) -> None:
+        """Open the next page (1) or the one before (-1), as far as they are within reach."""
+        index = self.page_stack.currentIndex() + by
+        if 0 <= index <= self._reachable():
+            self._open_page(index)
+
+    @property
+    def area_keys(self) -> list[str]:
+        """The names of the areas beside the wizard, as the table of actions has them."""
+        return [area.icon for area in self.areas]
+
+    def open_area_of(self, key: str) -> None:
+        """Open the area of this key."""
+        self.open_area(1 + self.area_keys.index(key))
 
     def open_area(self, index: int) -> None:
         """Open the wizard (0) or one of the areas beside it."""
@@ -184,11 +246,25 @@ class MainWindow(QMainWindow):
         return next(incomplete, len(self.pages) - 1)
 
     def _show_steps(self) -> None:
-        self.stepper.show_state(self.page_stack.currentIndex(), self._reachable())
+        index, reachable = self.page_stack.currentIndex(), self._reachable()
+        self.stepper.show_state(index, reachable)
+        self.back_button.setEnabled(index > 0)
+        self.next_button.setEnabled(index < reachable)
 
     def _refresh(self) -> None:
         self.page.refresh()
         self._show_steps()
+
+    def restore(self) -> None:
+        """Show what the session holds, if it is one that was brought back."""
+        problems = self.keeper.restore_into()
+        for name in self.document.results:
+            self._show_result(name)
+        titles = [page.title for page in self.pages]
+        if self.keeper.page in titles:
+            self.go_to(self.keeper.page)
+        if problems:
+            self.warn(" ".join(problems))
 
     # ------------------------------------------------------------------------------------------------ files
 
@@ -228,8 +304,20 @@ class MainWindow(QMainWindow):
             self.warn(str(error))
         self._refresh()
 
+    def cancel(self) -> None:
+        """Stop what runs and what waits to be read; finished steps are kept."""
+        self.loader.cancel()
+        if self.runner.is_busy:
+            self.control.cancel()
+
     def _show_result(self, name: str) -> None:
-        self.viewer.show(self.document.results[name].volume, name)
+        volume = self.document.results[name].volume
+        self.viewer.show(volume, name)
+        if volume.kind.is_labels:
+            # The map has done its work; below the cells it only darkens them.
+            for other, result in self.document.results.items():
+                if not result.volume.kind.is_labels:
+                    self.viewer.set_visible(other, False)
 
     def _report_failure(self, failure: Failure) -> None:
         if self.loader.is_reading:
@@ -270,8 +358,7 @@ class MainWindow(QMainWindow):
         """Stop what runs before the window goes."""
         if self.runner.is_busy:
             self._close_when_stopped = True
-            self.loader.cancel()
-            self.control.cancel()
+            self.cancel()
             event.ignore()
             return
         self.page.leave()
@@ -280,3 +367,10 @@ class MainWindow(QMainWindow):
         self.keeper.close()
         self.viewer.close()
         event.accept()
+
+
+def _application() -> QApplication:
+    running = QApplication.instance()
+    if not isinstance(running, QApplication):
+        raise RuntimeError("Make the application object before the window.")
+    return running

@@ -29,7 +29,6 @@ class RunBar(QWidget):
         self.progress.setToolTip("How far the running step is.")
         self.progress.setMaximumWidth(420)
         self.cancel_button = button("&Cancel", "Stop what runs; finished steps are kept (Esc).")
-        self.cancel_button.setShortcut("Esc")
         self.cancel_button.clicked.connect(self.cancelled)
         row = QHBoxLayout(self)
         row.setContentsMargins(10, 4, 10, 4)

@@ -121,6 +121,10 @@ class Viewer:
         """Return the names of the layers, lowest first."""
         return [layer.name for layer in self.model.layers]
 
+    def visible_names(self) -> list[str]:
+        """Return the names of the layers that are shown, lowest first."""
+        return [layer.name for layer in self.model.layers if layer.visible]
+
     def choose(self, name: str) -> None:
         """Make the layer `name` the one that controls and keys act on."""
         layer = self._find(name)

@@ -10,47 +10,23 @@ from pytestqt.qtbot import QtBot
 
 from plantseg_app.core.volume import Kind
 from plantseg_app.paths import samples_dir
+from tests.gui.windows import LONG_MS, drop, opened_window
 
 pytestmark = pytest.mark.gui
 
 
 @pytest.fixture
 def window(qtbot: QtBot) -> Iterator[object]:
-    from plantseg_app.gui.main_window import MainWindow
-
-    window = MainWindow()
-    window.show()
-    qtbot.waitExposed(window)
-    yield window
-    qtbot.waitUntil(lambda: not window.runner.is_busy, timeout=60_000)
-    window.close()
-    window.deleteLater()
-    qtbot.wait(50)
-
-
-def drop(window: object, *paths: Path) -> bool:
-    from PySide6.QtCore import QMimeData, QPointF, Qt, QUrl
-    from PySide6.QtGui import QDragEnterEvent, QDropEvent
-    from PySide6.QtWidgets import QApplication
-
-    mime = QMimeData()
-    mime.setUrls([QUrl.fromLocalFile(str(path)) for path in paths])
-    position = QPointF(window.rect().center())
-    rest = (Qt.DropAction.CopyAction, mime, Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier)
-    entered = QDragEnterEvent(position.toPoint(), *rest)
-    QApplication.sendEvent(window, entered)
-    dropped = QDropEvent(position, *rest)
-    QApplication.sendEvent(window, dropped)
-    return entered.isAccepted() and dropped.isAccepted()
+    yield from opened_window(qtbot)
 
 
 def test_from_dropped_stack_to_cells(window, qtbot: QtBot) -> None:
     from PySide6.QtCore import Qt
 
     assert not window.page.is_complete
-    with qtbot.waitSignal(window.document.images_changed, timeout=30_000):
+    with qtbot.waitSignal(window.document.images_changed, timeout=LONG_MS):
         assert drop(window, samples_dir() / "sample_ovule.h5")
-    qtbot.waitUntil(lambda: not window.runner.is_busy, timeout=30_000)
+    qtbot.waitUntil(lambda: not window.runner.is_busy, timeout=LONG_MS)
     assert window.viewer.layer_names() == ["sample_ovule"]
     window.go_to("Segment")
 
@@ -72,7 +48,7 @@ def test_rubbish_is_reported_and_changes_nothing(window, qtbot: QtBot, tmp_path:
     rubbish = tmp_path / "rubbish.tif"
     rubbish.write_bytes(b"II*\0garbage")
     assert drop(window, rubbish)
-    qtbot.waitUntil(lambda: bool(window.findChildren(QMessageBox)), timeout=30_000)
+    qtbot.waitUntil(lambda: bool(window.findChildren(QMessageBox)), timeout=LONG_MS)
     (box,) = window.findChildren(QMessageBox)
     assert "rubbish.tif" in box.text()
     box.close()

@@ -23,7 +23,7 @@ class Area(QWidget):
     hint
         One sentence for the tool tip of that word.
     icon
-        The name of its icon.
+        The name of its icon, which is also the key of the action that opens it.
     """
 
     title: ClassVar[str]

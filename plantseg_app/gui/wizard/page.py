@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from PySide6.QtCore import Qt, Signal
-from PySide6.QtWidgets import QFrame, QLabel, QPushButton, QScrollArea, QVBoxLayout, QWidget
+from PySide6.QtCore import QSize, Qt, Signal
+from PySide6.QtWidgets import QComboBox, QFrame, QLabel, QPushButton, QScrollArea, QVBoxLayout, QWidget
 
 from plantseg_app.gui.workbench import Workbench
 
@@ -36,7 +36,7 @@ class Page(QWidget):
         self.bench = bench
         self.document = bench.document
         # A step or a role may change what fits on the page, so the column scrolls rather than being cut off.
-        area = QScrollArea()
+        area = _Column()
         area.setWidgetResizable(True)
         area.setFrameShape(QFrame.Shape.NoFrame)
         area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
@@ -62,8 +62,41 @@ class Page(QWidget):
     def leave(self) -> None:
         """Put things away, because another page comes up."""
 
+    def run(self) -> None:
+        """Carry the work of this page out on the whole image; by default the whole workflow."""
+        self.bench.run(self.document.workflow.outputs)
+
+    def preview(self) -> None:
+        """Show what the settings of this page make of what is on the screen, where the page can."""
+        self.bench.tell(f"The page {self.title} has no preview; Prepare and Segment have.")
+
+    def undo(self) -> None:
+        """Take the last change back, where the page changes something by hand."""
+        self.bench.tell("There is nothing to undo here; corrections are made on the page Proofread.")
+
+    def redo(self) -> None:
+        """Make the change again that was taken back last."""
+        self.bench.tell("There is nothing to redo here; corrections are made on the page Proofread.")
+
     def refresh(self) -> None:
         """Show the document and the runner as they are now."""
+
+
+class _Column(QScrollArea):
+    """Scrolls up and down alone, and so is never narrower than what it holds."""
+
+    def minimumSizeHint(self) -> QSize:  # noqa: N802 - Qt's name
+        """Return the width of the content and of the scroll bar."""
+        hint, content = super().minimumSizeHint(), self.widget()
+        if content is not None:
+            hint.setWidth(content.minimumSizeHint().width() + self.verticalScrollBar().sizeHint().width())
+        return hint
+
+
+def keep_narrow(box: QComboBox) -> None:
+    """Let a box be narrower than its longest entry, which the list shows in full."""
+    box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+    box.setMinimumContentsLength(10)
 
 
 def sentence(text: str = "") -> QLabel:
@@ -77,6 +110,7 @@ def sentence(text: str = "") -> QLabel:
 def heading(text: str) -> QLabel:
     """Return a label that begins a section of a page."""
     label = QLabel(f"<b>{text}</b>")
+    label.setWordWrap(True)
     label.setContentsMargins(0, 8, 0, 0)
     return label
 

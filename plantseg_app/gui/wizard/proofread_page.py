@@ -95,8 +95,8 @@ class ProofreadPage(Page):
         self.new_button.clicked.connect(lambda: self._with_editor(LabelEditor.select_new))
         self.undo_button = button("&Undo", "Take the last change back (Ctrl+Z).")
         self.redo_button = button("Re&do", "Make the change again (Ctrl+Shift+Z).")
-        self.undo_button.clicked.connect(lambda: self._with_editor(LabelEditor.undo))
-        self.redo_button.clicked.connect(lambda: self._with_editor(LabelEditor.redo))
+        self.undo_button.clicked.connect(self.undo)
+        self.redo_button.clicked.connect(self.redo)
         grid.addWidget(self.in_3d, 4, 0, 1, 3)
         grid.addWidget(self.protect, 5, 0, 1, 3)
         for place, made in enumerate((self.new_button, self.undo_button, self.redo_button)):
@@ -122,6 +122,14 @@ class ProofreadPage(Page):
     def leave(self) -> None:
         """Keep what was corrected, and put the tools down."""
         self.finish()
+
+    def undo(self) -> None:
+        """Take the last correction back."""
+        self._with_editor(LabelEditor.undo)
+
+    def redo(self) -> None:
+        """Make the correction again that was taken back."""
+        self._with_editor(LabelEditor.redo)
 
     # ------------------------------------------------------------------------------------------------ editing
 
