@@ -40,6 +40,11 @@ def user_models_dir() -> Path:
     return _chosen_folder("models") or home_dir() / "models"
 
 
+def trainings_dir() -> Path:
+    """Return the folder in which trainings lie unless a person says otherwise."""
+    return home_dir() / "trainings"
+
+
 def cache_dir() -> Path:
     """Return the folder of intermediate results, safe to delete at any time."""
     return home_dir() / "cache"

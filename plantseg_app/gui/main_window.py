@@ -28,6 +28,7 @@ from plantseg_app.gui.areas.area import Area
 from plantseg_app.gui.areas.batch_area import BatchArea
 from plantseg_app.gui.areas.models_area import ModelsArea
 from plantseg_app.gui.areas.switch import AreaEntry, AreaSwitch
+from plantseg_app.gui.areas.training_area import TrainingArea
 from plantseg_app.gui.commands import Commands
 from plantseg_app.gui.document import Document
 from plantseg_app.gui.error_dialog import ErrorDialog
@@ -54,7 +55,7 @@ from plantseg_app.run.failure import Failure
 from plantseg_app.run.session import Session
 
 PAGES: tuple[type[Page], ...] = (LoadPage, PreparePage, PredictPage, SegmentPage, ProofreadPage, ExportPage)
-AREAS: tuple[type[Area], ...] = (BatchArea, ModelsArea)
+AREAS: tuple[type[Area], ...] = (BatchArea, TrainingArea, ModelsArea)
 _WIZARD = AreaEntry("Segment", "From an image to cells, step by step.", "segment")
 
 
@@ -79,7 +80,7 @@ class MainWindow(QMainWindow):
         self.setWindowTitle("PlantSeg App")
         self.resize(1280, 800)
         self.setAcceptDrops(True)
-        self._close_when_stopped = False
+        self._close_when_stopped = self._close_is_wanted = False
         self._shown: dict[str, Volume] = {}
         self.document = Document(self)
         self.keeper = SessionKeeper(self.document, session or Session.create(), self)
@@ -354,8 +355,29 @@ class MainWindow(QMainWindow):
             event.acceptProposedAction()
             self.open_paths(paths)
 
+    def _may_close(self, event: QCloseEvent) -> bool:
+        """Ask before a batch or a training is stopped; when the answer comes the window is closed again."""
+        texts = [area.busy_text for area in self.areas if area.is_busy]
+        if self._close_is_wanted or not texts:
+            return True
+        event.ignore()
+        box = QMessageBox(QMessageBox.Icon.Question, "PlantSeg App", "Close the program?", parent=self)
+        box.setInformativeText("\n".join(texts))
+        stop = box.addButton("&Stop and close", QMessageBox.ButtonRole.AcceptRole)
+        box.addButton("&Keep open", QMessageBox.ButtonRole.RejectRole)
+        stop.clicked.connect(self._close_at_once)
+        box.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        box.open()
+        return False
+
+    def _close_at_once(self) -> None:
+        self._close_is_wanted = True
+        self.close()
+
     def closeEvent(self, event: QCloseEvent) -> None:  # noqa: N802 - Qt's name
         """Stop what runs before the window goes."""
+        if not self._may_close(event):
+            return
         if self.runner.is_busy:
             self._close_when_stopped = True
             self.cancel()
@@ -363,6 +385,8 @@ class MainWindow(QMainWindow):
             return
         self.page.leave()
         self.beside.stop()
+        for area in self.areas:
+            area.shut_down()
         self.runner.close()
         self.keeper.close()
         self.viewer.close()

@@ -53,6 +53,8 @@ class QtRunner(QObject):
         The window.
     warm
         Whether the process loads the default workflow while it has nothing to do.
+    patience_s
+        How long a task that was asked to stop may take before its process is ended.
 
     Signals
     -------
@@ -92,13 +94,15 @@ class QtRunner(QObject):
     preview_failed = Signal(str)
     _arrived = Signal(str, int, object)
 
-    def __init__(self, folder: Path, parent: QObject | None = None, *, warm: bool = True) -> None:
+    def __init__(
+        self, folder: Path, parent: QObject | None = None, *, warm: bool = True, patience_s: float = 0.8
+    ) -> None:
         super().__init__(parent)
         self._token: int | None = None
         self._is_closed = False
         # Queued, so that news wait for the window's thread wherever they come from.
         self._arrived.connect(self._deliver, Qt.ConnectionType.QueuedConnection)
-        self._worker = Worker(folder, warm=warm)
+        self._worker = Worker(folder, warm=warm, patience_s=patience_s)
         for name in (*_NEWS, *_ENDS):
             getattr(self._worker.events, name).connect(self._forwarder(name))
         self._previews = _Previews(self)

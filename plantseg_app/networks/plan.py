@@ -33,6 +33,12 @@ _SPEED = {
 _UNKNOWN_SPEED = 1e12
 
 
+def speed_of(device: torch.device, dtype: torch.dtype, n_threads: int) -> float:
+    """Return how many floating-point operations a second networks reach on a device, with this many cores."""
+    speed = _SPEED.get((device.type, dtype), _UNKNOWN_SPEED)
+    return speed * n_threads if device.type == "cpu" else speed
+
+
 @dataclasses.dataclass(frozen=True)
 class PredictOptions:
     """How to predict; the defaults decide by themselves.
@@ -92,9 +98,7 @@ class Plan:
 
     def expected(self, n_threads: int) -> Cost:
         """Return the memory in main memory and the time that the prediction is expected to take."""
-        speed = _SPEED.get((self.device.type, self.dtype), _UNKNOWN_SPEED)
-        if self.device.type == "cpu":
-            speed *= n_threads
+        speed = speed_of(self.device, self.dtype, n_threads)
         in_tiles = self.tile_bytes if self.device.type == "cpu" else 0
         seconds = self.cost.flop_per_voxel * self.tiling.computed_vox / speed
         return Cost(memory_bytes=self.output_bytes + in_tiles, seconds=seconds)

@@ -27,6 +27,7 @@ from plantseg_app.gui.areas.batch_choices import BatchChoices
 from plantseg_app.gui.areas.batch_run import REPORT_NAME, BatchRun
 from plantseg_app.gui.areas.batch_table import BatchRow, BatchTable, ProgressDelegate
 from plantseg_app.gui.document import OpenImage
+from plantseg_app.gui.qt_runner import Beside
 from plantseg_app.gui.wizard.page import button, sentence
 from plantseg_app.gui.workbench import Workbench
 from plantseg_app.io import FORMATS, is_image_name, read_volume
@@ -50,6 +51,7 @@ class BatchArea(Area):
         self.choices = BatchChoices(bench)
         self.run_of = BatchRun(bench.runner, self.table, self)
         self._shown: list[str] = []
+        self._beside = Beside(self)
         self._make_list()
         self._make_buttons()
         self._build()
@@ -239,8 +241,8 @@ class BatchArea(Area):
         return "A batch is running; finished files are kept, and it can be resumed."
 
     def shut_down(self) -> None:
-        """Stop the batch, because the window closes."""
-        self.run_of.cancel()
+        """Open nothing any more, because the window closes."""
+        self._beside.stop()
 
     def enter(self) -> None:
         """Show what can be done now."""
@@ -323,7 +325,7 @@ class BatchArea(Area):
             refs = [store.add(volume) for volume in found]
             return [(store.open(ref), ref) for ref in refs]
 
-        self.bench.runner.run_preview(read, lambda found: self._show_result(row, settings.read, *found))
+        self._beside.ask(read, lambda found: self._show_result(row, settings.read, *found), self.bench.warn)
 
     def _show_result(
         self, row: BatchRow, read: ReadOptions, image: tuple[Volume, VolumeRef], result: tuple[Volume, VolumeRef]

@@ -157,6 +157,7 @@ class BatchChoices(QWidget):
 
     def __init__(self, bench: Workbench) -> None:
         super().__init__()
+        self._document = bench.document
         self.workflow_choice = WorkflowChoice(bench)
         self.further = QVBoxLayout()
         self.source_lines: list[SourceLine] = []
@@ -211,7 +212,8 @@ class BatchChoices(QWidget):
         """
         workflow = self.workflow_choice.workflow
         read = self.reading.step().options()
-        settings = JobSettings(workflow.to_yaml(), next(iter(workflow.sources)), read, self._extra(read))
+        main, device = next(iter(workflow.sources)), self._document.device
+        settings = JobSettings(workflow.to_yaml(), main, read, self._extra(read), device)
         settings.bound_workflow()
         return settings
 

@@ -121,14 +121,13 @@ def _facts(model: InstalledModel) -> str:
         else f"{output.name} ({FINDS.get(output.kind, output.kind)})"
         for output in card.outputs
     ]
-    diameter = "" if card.object_diameter_um is None else f"about {card.object_diameter_um:g} µm across"
     return _table(
         [
             ("Sees", "single slices" if card.dimensionality == "2D" else "stacks"),
             ("Reads", "; ".join(inputs)),
             ("Makes", ", ".join(outputs)),
             ("Voxel size", voxel_size_text(card)),
-            ("Objects", diameter),
+            ("Objects", objects_text(card)),
             ("Microscopy", card.modality or "not stated"),
             ("Licence", card.licence),
             ("Size", human_bytes(card.weights.size_bytes)),
@@ -146,6 +145,17 @@ def voxel_size_text(card: ModelCard) -> str:
     if card.dimensionality == "2D":
         return " × ".join(f"{length:g}" for length in card.voxel_size_um[1:]) + " µm (Y, X)"
     return " × ".join(f"{length:g}" for length in card.voxel_size_um) + " µm (Z, Y, X)"
+
+
+def objects_text(card: ModelCard) -> str:
+    """Return how large the objects were that it was trained on, in words; "" when nobody said."""
+    sizes = []
+    if card.object_diameter_um is not None:
+        sizes.append(f"about {card.object_diameter_um:g} µm")
+    if card.object_diameter_vox is not None:
+        smallest, largest = card.object_diameter_vox
+        sizes.append(f"{smallest:g} to {largest:g} voxels of the model's scale")
+    return f"{', '.join(sizes)} across" if sizes else ""
 
 
 def checksum_text(model: InstalledModel) -> str:

@@ -35,9 +35,9 @@ from plantseg_app.gui.areas.model_table import (
     modalities,
     read_entries,
 )
+from plantseg_app.gui.areas.use_model import use_model
 from plantseg_app.gui.wizard.page import button, sentence
 from plantseg_app.gui.workbench import Workbench
-from plantseg_app.run.workflows import workflow_with_model
 from plantseg_app.zoo.library import add_model, remove_model
 
 
@@ -228,16 +228,7 @@ class ModelsArea(Area):
 
     def use(self, model_id: str) -> None:
         """Let the open document work with a model, and go to the page where it is run."""
-        document = self.bench.document
-        try:
-            workflow = workflow_with_model(document.workflow, model_id)
-        except PlantSegError as error:
-            self.bench.warn(str(error))
-            return
-        document.set_workflow(workflow)
-        self.bench.go_to("Predict")
-        if not document.images:
-            self.bench.tell(f"The model {model_id} will be used; open an image first.")
+        use_model(self.bench, model_id)
 
     def _use(self) -> None:
         entry = self.chosen

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -32,11 +32,27 @@ def stacks(tmp_path: Path, make_tissue: Callable[..., Any]) -> Path:
 
 
 @pytest.fixture
-def batch(open_area: Callable[[str], Any]) -> Any:
-    area = open_area("Batch")
+def batch(bench: Any, qtbot: QtBot) -> Iterator[Any]:
+    from plantseg_app.gui.areas.batch_area import BatchArea
+
+    area = BatchArea(bench)
+    qtbot.addWidget(area)
+    area.show()
+    area.enter()
     box = area.choices.workflow_choice.box
     box.setCurrentIndex(box.findData("boundary-map"))
-    return area
+    yield area
+    area.shut_down()
+
+
+@pytest.fixture
+def choices(bench: Any, qtbot: QtBot) -> Any:
+    """The settings of a batch by themselves."""
+    from plantseg_app.gui.areas.batch_choices import BatchChoices
+
+    made = BatchChoices(bench)
+    qtbot.addWidget(made)
+    return made
 
 
 def states(batch: Any) -> dict[str, str]:
@@ -48,7 +64,7 @@ def wait_for_end(batch: Any, qtbot: QtBot) -> None:
 
 
 def test_a_bad_file_is_a_row_and_not_the_end(
-    batch: Any, window: Any, stacks: Path, tmp_path: Path, qtbot: QtBot
+    batch: Any, bench: Any, stacks: Path, tmp_path: Path, qtbot: QtBot
 ) -> None:
     from PySide6.QtCore import Qt
 
@@ -98,16 +114,16 @@ def test_a_bad_file_is_a_row_and_not_the_end(
     assert "3 of 3" in (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
     assert not batch.again_button.isEnabled()
 
-    # A double click brings image and cells onto the canvas of the wizard.
+    # A double click brings image and cells onto the canvas of the wizard, in place of those shown before.
+    document = bench.document
     batch.open_result(0)
-    qtbot.waitUntil(lambda: len(window.document.images) == 2, timeout=30_000)
-    assert window.area_stack.currentIndex() == 0
-    assert set(window.viewer.layer_names()) == {"a", "a result"}
-    assert window.document.cells is not None
-    assert window.document.images["a result"].ref is not None
+    qtbot.waitUntil(lambda: len(document.images) == 2, timeout=30_000)
+    assert bench.opened == ["Proofread"]
+    assert document.cells.name == "a result"
+    assert bench.runner.open(document.images["a"].ref).shape_vox == (8, 32, 32)
     batch.open_result(2)
-    qtbot.waitUntil(lambda: "c" in window.document.images, timeout=30_000)
-    assert set(window.document.images) == {"c", "c result"}
+    qtbot.waitUntil(lambda: "c" in document.images, timeout=30_000)
+    assert set(document.images) == {"c", "c result"}
 
 
 def test_a_cancelled_batch_is_resumed(
@@ -154,63 +170,47 @@ def test_a_file_that_kills_the_process_is_blamed_and_the_others_go_on(
         assert [row["status"] for row in csv.DictReader(file)] == ["failed", "done"]
 
 
-def test_workflows_come_from_the_wizard_and_from_files(batch: Any, window: Any, stacks: Path, tmp_path: Path) -> None:
-    from PySide6.QtWidgets import QMessageBox
-
-    choice = batch.choices.workflow_choice
-    choice.box.setCurrentIndex(0)
-    assert choice.workflow == window.document.workflow
-    changed = window.document.workflow.replace("cells", beta=0.125)
-    window.document.set_workflow(changed)
+def test_workflows_come_from_the_wizard_and_from_files(choices: Any, bench: Any, stacks: Path, tmp_path: Path) -> None:
+    choice = choices.workflow_choice
+    assert choice.workflow == bench.document.workflow
+    changed = bench.document.workflow.replace("cells", beta=0.125)
+    bench.document.set_workflow(changed)
     assert choice.workflow == changed
     (tmp_path / "mine.yaml").write_text(changed.replace("cells", beta=0.25).to_yaml(), encoding="utf-8")
     choice.open_file(tmp_path / "mine.yaml")
     assert choice.workflow.nodes["cells"].step.beta == 0.25
     assert "mine.yaml" in choice.box.currentText()
     choice.open_file(stacks / "notes.txt")
-    assert "notes.txt" in window.findChildren(QMessageBox)[-1].text()
+    assert "notes.txt" in bench.warned[-1]
     assert choice.workflow.nodes["cells"].step.beta == 0.25
 
 
-def test_a_second_image_comes_from_a_folder_or_a_channel(batch: Any, stacks: Path, tmp_path: Path) -> None:
+def test_a_second_image_comes_from_a_folder_or_a_channel(choices: Any, stacks: Path, tmp_path: Path) -> None:
     from plantseg_app.errors import RequestError
 
-    box = batch.choices.workflow_choice.box
+    box = choices.workflow_choice.box
     box.setCurrentIndex(box.findData("nuclei-guided"))
-    (line,) = batch.choices.source_lines
+    (line,) = choices.source_lines
     assert line.name == "nuclei"
     with pytest.raises(RequestError, match="nuclei"):
-        batch.choices.job_settings()
+        choices.job_settings()
     line.channel.setText("1")
-    assert batch.choices.job_settings().extra["nuclei"].read.channel == 1
+    assert choices.job_settings().extra["nuclei"].read.channel == 1
     line.place.set_path(tmp_path / "nowhere")
     with pytest.raises(RequestError, match="nowhere"):
-        batch.choices.job_settings()
+        choices.job_settings()
     line.place.set_path(stacks)
-    extra = batch.choices.job_settings().extra["nuclei"]
+    extra = choices.job_settings().extra["nuclei"]
     assert extra.file_for(Path("elsewhere/a.tif")) == stacks / "a.tif"
     box.setCurrentIndex(box.findData("membranes-gasp"))
-    assert batch.choices.source_lines == []
+    assert choices.source_lines == []
 
 
-def test_how_files_are_read_and_written_reaches_the_job(batch: Any, stacks: Path, tmp_path: Path, qtbot: QtBot) -> None:
-    batch.choices.reading.set_step(type(batch.choices.reading.step())(voxel_size_um=(1.0, 0.5, 0.5)))
-    batch.choices.format_box.setCurrentIndex(batch.choices.format_box.findData(".h5"))
-    batch.take_paths([stacks / "a.tif"])
-    batch.choices.output.set_path(tmp_path / "out.tif")
-    batch.start()
-    wait_for_end(batch, qtbot)
-    made = tmp_path / "out.tif" / "a.h5"
-    assert states(batch) == {"a.tif": "done"}, batch.table.rows
-    assert read_volume(made, kind=Kind.LABELS).voxel_size_um.z == 1.0
-    assert "voxel_size_um=(1.0, 0.5, 0.5)" in (read_workflow(made) or "")
-
-
-def test_what_cannot_be_run_is_refused_before_it_begins(batch: Any, window: Any, stacks: Path, tmp_path: Path) -> None:
-    from PySide6.QtWidgets import QMessageBox
-
+def test_what_cannot_be_run_is_refused_and_the_rest_runs_as_told(
+    batch: Any, bench: Any, stacks: Path, tmp_path: Path, qtbot: QtBot
+) -> None:
     def refused() -> str:
-        return window.findChildren(QMessageBox)[-1].text()
+        return bench.warned[-1]
 
     batch.start()
     assert "no images" in refused()
@@ -226,3 +226,15 @@ def test_what_cannot_be_run_is_refused_before_it_begins(batch: Any, window: Any,
     batch.list.selectRow(0)
     batch.remove_button.click()
     assert batch.table.rows == []
+
+    # How files are read and written reaches the job.
+    batch.choices.reading.set_step(type(batch.choices.reading.step())(voxel_size_um=(1.0, 0.5, 0.5)))
+    batch.choices.format_box.setCurrentIndex(batch.choices.format_box.findData(".h5"))
+    batch.take_paths([stacks / "a.tif"])
+    batch.choices.output.set_path(tmp_path / "out.tif")
+    batch.start()
+    wait_for_end(batch, qtbot)
+    made = tmp_path / "out.tif" / "a.h5"
+    assert states(batch) == {"a.tif": "done"}, batch.table.rows
+    assert read_volume(made, kind=Kind.LABELS).voxel_size_um.z == 1.0
+    assert "voxel_size_um=(1.0, 0.5, 0.5)" in (read_workflow(made) or "")

@@ -13,8 +13,14 @@ pytestmark = pytest.mark.gui
 
 
 @pytest.fixture
-def models(open_area: Callable[[str], Any]) -> Any:
-    return open_area("Models")
+def models(bench: Any, qtbot: QtBot) -> Any:
+    from plantseg_app.gui.areas.models_area import ModelsArea
+
+    area = ModelsArea(bench)
+    qtbot.addWidget(area)
+    area.show()
+    area.enter()
+    return area
 
 
 def shown(models: Any) -> list[str]:
@@ -56,22 +62,23 @@ def test_the_details_are_those_of_the_card(models: Any) -> None:
     assert not models.remove_button.isEnabled()
 
 
-def test_use_puts_the_model_where_it_fits(models: Any, window: Any) -> None:
-    before = window.document.workflow
+def test_use_puts_the_model_where_it_fits(models: Any, bench: Any) -> None:
+    document = bench.document
+    before = document.workflow
     assert "boundary" in before.nodes
     models.use("membranes-2d")
-    assert window.document.workflow.nodes["boundary"].step.model == "membranes-2d"
-    assert window.document.workflow.name == before.name
-    assert window.area_stack.currentIndex() == 0
+    assert document.workflow.nodes["boundary"].step.model == "membranes-2d"
+    assert document.workflow.name == before.name
+    assert bench.opened == ["Predict"]
     # Nuclei are no boundaries, so the family's own workflow comes up.
     models.use("nuclei-3d")
-    workflow = window.document.workflow
+    workflow = document.workflow
     assert {node.step.model for node in workflow.nodes.values() if node.step.id == "predict"} == {"nuclei-3d"}
     assert workflow.name != before.name
 
 
 def test_a_folder_is_added_and_removed(
-    models: Any, window: Any, home: Path, tmp_path: Path, tiny_model: Callable[..., Path], qtbot: QtBot
+    models: Any, home: Path, tmp_path: Path, tiny_model: Callable[..., Path], qtbot: QtBot
 ) -> None:
     from PySide6.QtCore import Qt
     from PySide6.QtWidgets import QMessageBox
@@ -115,13 +122,10 @@ def test_what_is_broken_is_shown_with_its_reason(models: Any, home: Path, tiny_m
 
 
 def test_rubbish_is_refused_in_a_sentence(
-    models: Any, window: Any, tmp_path: Path, tiny_model: Callable[..., Path]
+    models: Any, bench: Any, tmp_path: Path, tiny_model: Callable[..., Path]
 ) -> None:
-    from PySide6.QtWidgets import QMessageBox
-
     models.add(tmp_path)
     models.add(tiny_model(tmp_path / "taken", "membranes-3d"))
-    texts = [box.text() for box in window.findChildren(QMessageBox)]
-    assert any("card.yaml" in text for text in texts)
-    assert any('"membranes-3d" already' in text for text in texts)
+    assert "card.yaml" in bench.warned[0]
+    assert '"membranes-3d" already' in bench.warned[1]
     assert not any(entry.is_own for entry in models.table.entries)

@@ -1,0 +1,109 @@
+"""The labelled stacks of a training as a table; a tick says which of them only judge."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from PySide6.QtCore import QAbstractTableModel, QModelIndex, QObject, QPersistentModelIndex, Qt
+
+from plantseg_app.train.settings import StackFiles
+
+Index = QModelIndex | QPersistentModelIndex
+
+
+@dataclasses.dataclass(frozen=True)
+class StackRow:
+    """One labelled stack, and whether the network is judged on it instead of learning from it."""
+
+    files: StackFiles
+    judges: bool = False
+
+    @property
+    def image_name(self) -> str:
+        """The file of the image."""
+        return Path(self.files.path or self.files.image).name
+
+    @property
+    def labels_name(self) -> str:
+        """The file of the labels."""
+        return "in the same file" if self.files.path else Path(self.files.labels).name
+
+
+class StackTable(QAbstractTableModel):
+    """The stacks, one a row."""
+
+    COLUMNS = ("Image", "Cells", "Judges")
+
+    def __init__(self, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self.rows: list[StackRow] = []
+
+    def add(self, stacks: Iterable[StackFiles]) -> None:
+        """Add stacks that are not in the table yet."""
+        known = {row.files for row in self.rows}
+        new = [StackRow(files) for files in dict.fromkeys(stacks) if files not in known]
+        if new:
+            self.beginInsertRows(QModelIndex(), len(self.rows), len(self.rows) + len(new) - 1)
+            self.rows += new
+            self.endInsertRows()
+
+    def remove(self, numbers: Iterable[int]) -> None:
+        """Take rows out."""
+        for number in sorted(set(numbers), reverse=True):
+            self.beginRemoveRows(QModelIndex(), number, number)
+            del self.rows[number]
+            self.endRemoveRows()
+
+    def learning(self) -> tuple[StackFiles, ...]:
+        """Return the stacks to learn from."""
+        return tuple(row.files for row in self.rows if not row.judges)
+
+    def judging(self) -> tuple[StackFiles, ...]:
+        """Return the stacks to judge on."""
+        return tuple(row.files for row in self.rows if row.judges)
+
+    def rowCount(self, parent: Index = QModelIndex()) -> int:  # noqa: N802, B008 - Qt's name and default
+        """Return how many stacks there are."""
+        return 0 if parent.isValid() else len(self.rows)
+
+    def columnCount(self, parent: Index = QModelIndex()) -> int:  # noqa: N802, B008 - Qt's name and default
+        """Return how many facts each has."""
+        return 0 if parent.isValid() else len(self.COLUMNS)
+
+    def headerData(  # noqa: N802 - Qt's name
+        self, section: int, orientation: Qt.Orientation, role: int = Qt.ItemDataRole.DisplayRole
+    ) -> Any:
+        """Return the title of a column."""
+        if orientation is Qt.Orientation.Horizontal and role == Qt.ItemDataRole.DisplayRole:
+            return self.COLUMNS[section]
+        return None
+
+    def flags(self, index: Index) -> Qt.ItemFlag:
+        """Return what a person can do with a cell: the last column is ticked."""
+        usual = super().flags(index)
+        return usual | Qt.ItemFlag.ItemIsUserCheckable if index.column() == 2 else usual
+
+    def data(self, index: Index, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
+        """Return what a cell shows, or says when the mouse rests on it."""
+        row = self.rows[index.row()]
+        if role == Qt.ItemDataRole.CheckStateRole and index.column() == 2:
+            return Qt.CheckState.Checked if row.judges else Qt.CheckState.Unchecked
+        if role == Qt.ItemDataRole.DisplayRole:
+            return (row.image_name, row.labels_name, "")[index.column()]
+        if role == Qt.ItemDataRole.ToolTipRole:
+            files = row.files
+            judges = "Tick it to judge the network on this stack instead of learning from it."
+            return (files.path or files.image, files.path or files.labels, judges)[index.column()]
+        return None
+
+    def setData(self, index: Index, value: Any, role: int = Qt.ItemDataRole.EditRole) -> bool:  # noqa: N802 - Qt's name
+        """Tick a stack or take the tick off."""
+        if role != Qt.ItemDataRole.CheckStateRole or index.column() != 2:
+            return False
+        judges = Qt.CheckState(value) is Qt.CheckState.Checked
+        self.rows[index.row()] = dataclasses.replace(self.rows[index.row()], judges=judges)
+        self.dataChanged.emit(index, index)
+        return True

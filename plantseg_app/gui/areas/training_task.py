@@ -1,0 +1,101 @@
+"""What a training does in its child process; imports no Qt, because the child loads this module.
+
+It stands here because it joins `plantseg_app.run` and `plantseg_app.train`, which do not know each other.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from plantseg_app.run.desk import Desk, Task
+from plantseg_app.train.journal import begin_journal, note_validation
+from plantseg_app.train.settings import TrainSettings
+
+if TYPE_CHECKING:
+    from plantseg_app.train.events import StepDone, ValidationDone
+    from plantseg_app.train.export import TrainResult
+
+_SECONDS_BETWEEN_STEPS = 0.1
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainTask(Task):
+    """Train a network, telling a `StepDone` now and then and each `ValidationDone`.
+
+    Attributes
+    ----------
+    settings
+        The training.
+    resume
+        Whether it goes on from its last checkpoint.
+    n_threads
+        Cores to use; all by default.
+    """
+
+    settings: TrainSettings
+    resume: bool = False
+    n_threads: int | None = None
+
+    @property
+    def title(self) -> str:  # type: ignore[override]
+        """What is being done."""
+        return f"Training {Path(self.settings.output).name}"
+
+    def run(self, desk: Desk) -> TrainResult:
+        """Return how it ended; a cancelled training ends with the best state so far.
+
+        Raises
+        ------
+        RequestError, InputError
+            As `plantseg_app.train.loop.train`.
+        """
+        from plantseg_app.train.events import TrainEvents
+        from plantseg_app.train.loop import train
+
+        begin_journal(self.settings, self.resume)
+        events, told_at = TrainEvents(), 0.0
+
+        def tell_step(event: StepDone) -> None:
+            nonlocal told_at
+            now = time.monotonic()
+            if now - told_at >= _SECONDS_BETWEEN_STEPS or event.step >= event.total:
+                told_at = now
+                desk.tell(event)
+
+        def tell_validation(event: ValidationDone) -> None:
+            row = dataclasses.asdict(dataclasses.replace(event, example=None))
+            del row["example"]
+            note_validation(self.settings.output, row)
+            desk.tell(event)
+
+        events.step.connect(tell_step)
+        events.validation.connect(tell_validation)
+        events.message.connect(desk.message)
+        context = desk.context(self.settings.device, self.n_threads)
+        try:
+            return train(self.settings, context, events, resume=self.resume)
+        finally:
+            context.close()
+
+    def describe(self) -> str:
+        """Return the settings as text."""
+        return self.settings.to_yaml()
+
+
+@dataclasses.dataclass(frozen=True)
+class EstimateTraining(Task):
+    """Work out how long a step of a training takes."""
+
+    settings: TrainSettings
+    title: str = "Estimating the training"
+
+    def run(self, desk: Desk) -> float:
+        """Return the seconds of a step."""
+        del desk
+        from plantseg_app.run.context import usable_cores
+        from plantseg_app.train.outlook import seconds_per_step
+
+        return seconds_per_step(self.settings, usable_cores())
