@@ -1,21 +1,34 @@
-"""Two segmentations of the same image against each other: outlines on top, or side by side."""
+"""Two segmentations of the same image against each other: outlines on top, side by side, or what has changed."""
 
 from __future__ import annotations
 
 import dataclasses
 from typing import TYPE_CHECKING
 
+import numpy as np
+from numpy.typing import NDArray
 from PySide6.QtWidgets import QComboBox, QFormLayout, QVBoxLayout, QWidget
 
 from plantseg_app.core.volume import Kind
+from plantseg_app.gui.geometry import grid_of
 from plantseg_app.gui.wizard.page import button, heading, keep_narrow, sentence
+from plantseg_app.run.compare import Change, compare_segmentations
 
 if TYPE_CHECKING:
     from plantseg_app.gui.document import Result
     from plantseg_app.gui.workbench import Workbench
 
+CHANGES = "changes"
+_CHANGES = {
+    Change.RESIZED: ("#56b4e9", "other size"),
+    Change.SPLIT: ("#e69f00", "split"),
+    Change.MERGED: ("#cc79a7", "merged"),
+    Change.MIXED: ("#d55e00", "cut anew"),
+    Change.ONLY_FIRST: ("#f0e442", "gone"),
+    Change.ONLY_SECOND: ("#009e73", "new"),
+}
 _NOBODY = "(nothing)"
-_WAYS = {"outlines": "Its outlines on top", "side by side": "Side by side"}
+_WAYS = {"outlines": "Its outlines on top", "side by side": "Side by side", CHANGES: "What has changed"}
 
 
 class ComparisonPanel(QWidget):
@@ -78,6 +91,7 @@ class ComparisonPanel(QWidget):
         cells, other = self.document.cells, self.document.results.get(self.other_box.currentData() or "")
         viewer = self.bench.viewer
         viewer.set_side_by_side(False)
+        viewer.remove(CHANGES)
         self.told.setText("")
         self.way_box.setEnabled(other is not None)
         if cells is None:
@@ -93,8 +107,26 @@ class ComparisonPanel(QWidget):
         way = self.way_box.currentData()
         if way == "outlines":
             viewer.set_outlines(other.name, True)
-        else:
+        elif way == "side by side":
             viewer.set_side_by_side(True, [name for name in viewer.layer_names() if name in (cells.name, other.name)])
+        elif other.volume.shape_vox == cells.volume.shape_vox:
+            self._show_changes(cells, other)
+
+    def _show_changes(self, cells: Result, other: Result) -> None:
+        """Paint every cell that is not the same in both by what became of it."""
+
+        def compare() -> tuple[str, NDArray[np.uint8]]:
+            found = compare_segmentations(other.volume, cells.volume)
+            return found.sentence, found.map_of_changes(other.volume, cells.volume)
+
+        def take(found: tuple[str, NDArray[np.uint8]]) -> None:
+            sentence, changes = found
+            legend = " ".join(f"<span style='color:{colour}'>■</span> {words}" for colour, words in _CHANGES.values())
+            self.told.setText(f"From “{other.name}” to “{cells.name}”: {sentence}<br>{legend}")
+            colours = {change.value: colour for change, (colour, _) in _CHANGES.items()}
+            self.bench.viewer.show_categories(changes, grid_of(cells.volume), CHANGES, colours)
+
+        self.bench.runner.run_preview(compare, take)
 
     def _others(self, cells: Result) -> list[str]:
         return [

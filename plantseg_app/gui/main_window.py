@@ -96,6 +96,7 @@ class MainWindow(QMainWindow):
             document=self.document,
             runner=self.runner,
             viewer=self.viewer,
+            preferences=self.preferences,
             tell=self.tell,
             warn=self.warn,
             loader=self.loader,

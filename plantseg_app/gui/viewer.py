@@ -86,6 +86,16 @@ class Viewer:
         layer.data = data
         layer.visible = True
 
+    def show_categories(self, data: NDArray[Any], grid: Grid, name: str, colours: Mapping[int, str]) -> None:
+        """Show whole numbers (Z, Y, X), each in its own colour ("#rrggbb"); those without one are not seen."""
+        self.show_array(data, Kind.LABELS, grid, name)
+        layer = self._find(name)
+        if isinstance(layer, Labels):
+            table: dict[int | None, str] = {None: "transparent"}
+            table |= dict(colours.items())
+            layer.colormap = DirectLabelColormap(color_dict=table)
+            layer.opacity = _MAP_OPACITY
+
     def refresh(self, name: str) -> None:
         """Draw the layer `name` again, because its array was filled further."""
         layer = self._find(name)

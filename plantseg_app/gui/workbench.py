@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from plantseg_app.core.volume import Volume
 from plantseg_app.gui.document import Document
+from plantseg_app.gui.preferences import PreferenceStore
 from plantseg_app.gui.qt_runner import QtRunner
 from plantseg_app.gui.viewer import Viewer
 from plantseg_app.run.desk import Task
@@ -31,6 +32,8 @@ class Workbench:
         Runs whatever takes time, beside the window.
     viewer
         The canvas.
+    preferences
+        What the person has chosen once for all.
     tell
         Shows one sentence in the status line.
     warn
@@ -52,6 +55,7 @@ class Workbench:
     document: Document
     runner: QtRunner
     viewer: Viewer
+    preferences: PreferenceStore
     tell: Callable[[str], None]
     warn: Callable[[str], None]
     loader: Loader
