@@ -155,6 +155,10 @@ class Step(BaseModel, abc.ABC):
         n_voxels = int(np.prod(shape_vox, dtype=np.int64))
         return Cost(memory_bytes=12 * n_voxels, seconds=1e-7 * n_voxels)
 
+    def made_shape(self, shape_vox: Shape3) -> Shape3:
+        """Return (Z, Y, X) of the result for a first input of `shape_vox`, as far as the settings alone can say."""
+        return shape_vox
+
     def depends_on(self) -> str:
         """Return what the result depends on besides settings and inputs, such as the checksum of a model's weights.
 

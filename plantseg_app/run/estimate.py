@@ -25,7 +25,7 @@ class NodeEstimate:
 
 @dataclasses.dataclass(frozen=True)
 class RunEstimate:
-    """The cost of a whole workflow, a guess: sizes of the sources stand for the sizes of everything.
+    """The cost of a whole workflow, a guess from the sizes of the sources and what the steps say of themselves.
 
     Attributes
     ----------
@@ -73,7 +73,7 @@ def estimate_run(workflow: Workflow, shapes_vox: Mapping[str, Shape3]) -> RunEst
         first = next((given[port] for port in step.reads if port in given), None)
         if first is None or first not in shapes:
             continue
-        shapes[name] = shapes[first]
+        shapes[name] = step.made_shape(shapes[first])
         if name in needed:
             estimates.append(NodeEstimate(name, step.title, step.estimate(shapes[first])))
     return RunEstimate(tuple(estimates), available_memory())

@@ -53,18 +53,18 @@ def with_crop(workflow: Workflow, box: str, paste_back: bool = True) -> Workflow
 def without_crop(workflow: Workflow) -> Workflow:
     """Return the workflow that works on whole images again; what was cropped further down stays so."""
     changed = workflow
-    for node in _crops(workflow) + [name for name in workflow.outputs if _step(workflow, name).id == _PASTE_BACK]:
+    for node in crop_nodes(workflow) + [name for name in workflow.outputs if _step(workflow, name).id == _PASTE_BACK]:
         changed = remove(changed, node)
     return changed
 
 
 def crop_of(workflow: Workflow) -> str | None:
     """Return the box that is cut out of the images first of all, or None."""
-    crops = _crops(workflow)
+    crops = crop_nodes(workflow)
     return str(_step(workflow, crops[0]).settings()["box"]) if crops else None
 
 
-def _crops(workflow: Workflow) -> list[str]:
+def crop_nodes(workflow: Workflow) -> list[str]:
     """Return the crops that work on a source directly."""
     return [
         name

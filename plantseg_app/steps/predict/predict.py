@@ -43,6 +43,28 @@ class _Kept:
         return self.maps[[self.channels.index(channel) for channel in wanted]]
 
 
+@dataclasses.dataclass(frozen=True)
+class Outlook:
+    """What a prediction is expected to take.
+
+    Attributes
+    ----------
+    cost
+        Main memory and time.
+    shape_vox
+        (Z, Y, X) of the image at the scale of the network.
+    n_tiles
+        In how many pieces it is predicted.
+    device
+        On what, for example ``cuda:0``.
+    """
+
+    cost: Cost
+    shape_vox: Shape3
+    n_tiles: int
+    device: str
+
+
 class Predict(Step):
     """Run a trained network over an image; by default the shipped one, which finds membranes and cell walls.
 
@@ -106,12 +128,30 @@ class Predict(Step):
 
     def estimate(self, shape_vox: Shape3) -> Cost:
         """Count the network's multiplications and its largest tile; that it may be rescaled is not known here."""
+        return self.outlook(shape_vox).cost
+
+    def outlook(
+        self,
+        shape_vox: Shape3,
+        voxel_size_um: VoxelSize | None = None,
+        device: str = "auto",
+        n_threads: int | None = None,
+    ) -> Outlook:
+        """Return what predicting an image of this shape and voxel size is expected to take; this loads torch.
+
+        Raises
+        ------
+        RequestError
+            If there is no such model, output, tile or device.
+        ResourceError
+            If memory or the device do not suffice.
+        """
         card = self._find_model().card
-        z, y, x = self._factors(card, None, shape_vox)
-        shape = _scaled_shape(shape_vox, (z, y, x))
-        predicted = _expected_cost(card.to_yaml(), shape, self._options(self._channels(card)))
+        shape = _scaled_shape(shape_vox, self._factors(card, voxel_size_um, shape_vox))
+        planned = _planned(card.to_yaml(), shape, self._options(self._channels(card)), device, n_threads)
         images = 4 * len(card.inputs) * (math.prod(shape) + math.prod(shape_vox))
-        return Cost(predicted.memory_bytes + images, predicted.seconds + 1e-7 * math.prod(shape_vox))
+        cost = Cost(planned.cost.memory_bytes + images, planned.cost.seconds + 1e-7 * math.prod(shape_vox))
+        return dataclasses.replace(planned, cost=cost)
 
     def run(self, inputs: Mapping[str, Volume], context: Context) -> Volume:
         """Return the map on the voxels of the image.
@@ -260,11 +300,14 @@ def _normalised(channel: NDArray[Any], normalisation: Normalisation) -> NDArray[
 
 
 @functools.lru_cache(maxsize=32)
-def _expected_cost(card_text: str, shape: Shape3, options: PredictOptions) -> Cost:
+def _planned(
+    card_text: str, shape: Shape3, options: PredictOptions, device: str, n_threads: int | None
+) -> Outlook:
     from plantseg_app.networks.plan import make_plan
     from plantseg_app.zoo.card import ModelCard
 
-    context = QuietContext()
+    context = QuietContext(device, n_threads)
     family = ModelCard.from_yaml(card_text).network_family()
     # Costs follow from the architecture, so untrained weights will do.
-    return make_plan(family.build(), family, shape, context, options).expected(context.n_threads)
+    plan = make_plan(family.build(), family, shape, context, options)
+    return Outlook(plan.expected(context.n_threads), shape, len(plan.tiling), str(plan.device))

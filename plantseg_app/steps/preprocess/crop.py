@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Self
 
@@ -80,13 +81,17 @@ class Crop(Step):
         # A copy, because a view would keep the whole image in memory.
         return image.replace(data=np.array(image.data[(..., *slices)]), place=place)
 
-    def estimate(self, shape_vox: Shape3) -> Cost:
-        """Count the crop alone; all of the image where the box does not fit it."""
+    def made_shape(self, shape_vox: Shape3) -> Shape3:
+        """Return the size of the box; that of the image where the box does not fit it."""
         try:
             z, y, x = checked_box(self._parsed(), shape_vox)
         except RequestError:
-            z, y, x = (slice(0, n) for n in shape_vox)
-        n_voxels = (z.stop - z.start) * (y.stop - y.start) * (x.stop - x.start)
+            return shape_vox
+        return z.stop - z.start, y.stop - y.start, x.stop - x.start
+
+    def estimate(self, shape_vox: Shape3) -> Cost:
+        """Count the crop alone; all of the image where the box does not fit it."""
+        n_voxels = math.prod(self.made_shape(shape_vox))
         return Cost(memory_bytes=4 * n_voxels, seconds=1e-9 * n_voxels)
 
 

@@ -44,6 +44,10 @@ class MaxProjection(Step):
             )
         return image.replace(data=projected, origin=origin, place=place)
 
+    def made_shape(self, shape_vox: Shape3) -> Shape3:
+        """Return a single slice."""
+        return 1, shape_vox[1], shape_vox[2]
+
     def estimate(self, shape_vox: Shape3) -> Cost:
         """Count a single slice."""
         return Cost(

@@ -156,14 +156,15 @@ class Rescale(Step):
         """Return the voxel size of the model, which may change with it."""
         return str(_voxel_size_of_model(self.model)) if self.to == "model" else ""
 
+    def made_shape(self, shape_vox: Shape3) -> Shape3:
+        """Return the new shape where it does not depend on voxel sizes or a reference."""
+        if self.to == "shape" and self.shape_vox is not None:
+            return self.shape_vox
+        return _shape_for_factor(shape_vox, self.factor) if self.to == "factor" else shape_vox
+
     def estimate(self, shape_vox: Shape3) -> Cost:
         """Count old and new image as float32, where the target is known beforehand; splines need float64 and time."""
-        new = shape_vox
-        if self.to == "shape" and self.shape_vox is not None:
-            new = self.shape_vox
-        elif self.to == "factor":
-            new = _shape_for_factor(shape_vox, self.factor)
-        n_voxels = math.prod(shape_vox) + math.prod(new)
+        n_voxels = math.prod(shape_vox) + math.prod(self.made_shape(shape_vox))
         cubic = self.interpolation == "cubic"
         return Cost(memory_bytes=(16 if cubic else 8) * n_voxels, seconds=(1e-7 if cubic else 3e-8) * n_voxels)
 
