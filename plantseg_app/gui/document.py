@@ -88,6 +88,13 @@ class Result:
 class Document(QObject):
     """Everything that a session holds.
 
+    Attributes
+    ----------
+    device
+        What networks run on: ``"auto"``, ``"cpu"``, ``"cuda:0"``, ``"mps"``.
+    cell_diameter_vox
+        How wide a cell is, in voxels of Y and X of the main image; None until it was measured.
+
     Signals
     -------
     images_changed
@@ -109,6 +116,7 @@ class Document(QObject):
         self.workflow: Workflow = find_workflow(suggested_workflow(()))
         self.workflow_is_chosen = False
         self.device = "auto"
+        self.cell_diameter_vox: float | None = None
 
     # ------------------------------------------------------------------------------------------------ images
 
@@ -246,6 +254,7 @@ class Document(QObject):
         self.images.clear()
         self.results.clear()
         self.workflow_is_chosen = False
+        self.cell_diameter_vox = None
         self.workflow = find_workflow(suggested_workflow(()))
         self.images_changed.emit()
         self.results_changed.emit()

@@ -141,6 +141,23 @@ class Viewer:
         if layer is not None:
             self.model.layers.selection.active = layer
 
+    def put_on_top(self, name: str) -> None:
+        """Draw the layer `name` above all others, if it is there."""
+        layer = self._find(name)
+        if layer is not None:
+            self.model.layers.move(self.model.layers.index(layer), len(self.model.layers))
+
+    def contrast(self, name: str) -> tuple[float, float] | None:
+        """Return which values the layer `name` draws as black and white; None for labels and where there is none."""
+        layer = self._find(name)
+        return tuple(layer.contrast_limits) if isinstance(layer, Image) else None
+
+    def set_contrast(self, name: str, low: float, high: float) -> None:
+        """Draw `low` as black and `high` as white in the layer `name`."""
+        layer = self._find(name)
+        if isinstance(layer, Image) and high > low:
+            layer.contrast_limits = (low, high)
+
     def array(self, name: str) -> NDArray[Any] | None:
         """Return the array of the layer `name` as it is now, with what was painted into it."""
         layer = self._find(name)

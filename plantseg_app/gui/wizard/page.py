@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from PySide6.QtCore import QSize, Qt, Signal
+from PySide6.QtCore import QEvent, QObject, QSize, Qt, Signal
 from PySide6.QtWidgets import QComboBox, QFrame, QLabel, QPushButton, QScrollArea, QVBoxLayout, QWidget
 
 from plantseg_app.gui.workbench import Workbench
@@ -92,6 +92,12 @@ class _Column(QScrollArea):
             hint.setWidth(content.minimumSizeHint().width() + self.verticalScrollBar().sizeHint().width())
         return hint
 
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:  # noqa: N802 - Qt's name
+        """Follow widgets that come, go or grow."""
+        if watched is self.widget() and event.type() == QEvent.Type.LayoutRequest:
+            self.updateGeometry()
+        return super().eventFilter(watched, event)
+
 
 def keep_narrow(box: QComboBox) -> None:
     """Let a box be narrower than its longest entry, which the list shows in full."""
@@ -105,6 +111,16 @@ def sentence(text: str = "") -> QLabel:
     label.setWordWrap(True)
     label.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
     return label
+
+
+def say(label: QLabel, text: str, role: str = "") -> None:
+    """Show `text` in a label, as ``"warning"``, ``"error"``, ``"good"``, ``"help"`` or plainly."""
+    label.setText(text)
+    if label.property("role") != role:
+        label.setProperty("role", role)
+        # A style sheet looks at properties once only.
+        label.style().unpolish(label)
+        label.style().polish(label)
 
 
 def heading(text: str) -> QLabel:
