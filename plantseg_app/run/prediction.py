@@ -8,6 +8,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -23,6 +24,8 @@ from plantseg_app.run.workflow_wiring import main_port
 from plantseg_app.run.workflows import default_workflow, find_workflow, with_model
 from plantseg_app.steps.predict.predict import Outlook, Predict
 from plantseg_app.steps.preprocess.set_voxel_size import SetVoxelSize
+from plantseg_app.zoo.catalogue import find_model
+from plantseg_app.zoo.scale import advise_scale
 
 _OWN_TOOLS = ("crop", "paste-back")
 
@@ -51,9 +54,7 @@ def with_prediction_settings(workflow: Workflow, settings: Mapping[str, Any]) ->
     return workflow
 
 
-def is_predicted(
-    workflow: Workflow, results: Mapping[str, tuple[Workflow, Volume]], image: Volume | None
-) -> bool:
+def is_predicted(workflow: Workflow, results: Mapping[str, tuple[Workflow, Volume]], image: Volume | None) -> bool:
     """Whether the maps of the workflow have been made of `image` with exactly these settings.
 
     Parameters
@@ -125,6 +126,96 @@ def suits_better(workflow: Workflow, model: str) -> Workflow | None:
     return suited if set(map_kinds(suited)) != set(map_kinds(with_model(workflow, model))) else None
 
 
+# ---------------------------------------------------------------------------------------------------- scale
+
+
+@dataclasses.dataclass(frozen=True)
+class NetworkInput:
+    """The image as it reaches the first network.
+
+    Attributes
+    ----------
+    shape_vox, voxel_size_um
+        Its grid; None where nobody said.
+    zoom
+        By how much its preparation has enlarged it along Y and X.
+    """
+
+    shape_vox: Shape3
+    voxel_size_um: VoxelSize | None
+    zoom: float
+
+
+@dataclasses.dataclass(frozen=True)
+class ScaleState:
+    """How the sizes of an image fit the first network of a workflow.
+
+    Attributes
+    ----------
+    sentence
+        For people.
+    scale
+        For the setting of that name.
+    is_known
+        Whether the sizes are known well enough to say that they fit.
+    can_be_mended
+        Whether the settings are others than these sizes ask for.
+    """
+
+    sentence: str
+    scale: float
+    is_known: bool
+    can_be_mended: bool
+
+
+def network_input(workflow: Workflow, image: Volume) -> NetworkInput:
+    """Return what becomes of the first source on its way to the network."""
+    shape, voxel_size, zoom = image.shape_vox, image.voxel_size_um, 1.0
+    for name in preparation(workflow):
+        step = workflow.nodes[name].step
+        made, voxel_size = _grid_after(step, shape, voxel_size)
+        if step.id == "rescale":
+            zoom *= math.sqrt(made[1] * made[2] / (shape[1] * shape[2]))
+        shape = made
+    return NetworkInput(shape, voxel_size, zoom)
+
+
+def scale_state(workflow: Workflow, image: Volume, cell_diameter_vox: float | None) -> ScaleState:
+    """Return whether the network sees cells at a size that it knows.
+
+    Parameters
+    ----------
+    workflow
+        With a network.
+    image
+        Its first source.
+    cell_diameter_vox
+        Of a usual cell, in voxels of Y and X of `image`; None when nobody measured one.
+
+    Raises
+    ------
+    RequestError
+        If the workflow has no network, or its model does not exist.
+    """
+    step = predict_step(workflow)
+    if step is None:
+        raise RequestError(f"The workflow {workflow.name} runs no network.")
+    seen = network_input(workflow, image)
+    diameter = None if cell_diameter_vox is None else cell_diameter_vox * seen.zoom
+    advice = advise_scale(find_model(step.model).card, seen.shape_vox, seen.voxel_size_um, cell_diameter_vox=diameter)
+    known = advice.verdict != "unknown"
+    # Without a measured cell the scale that a person has set is as good as any other.
+    wrong_scale = known and diameter is not None and not math.isclose(step.scale, advice.scale, rel_tol=0.01)
+    not_rescaled = advice.verdict == "rescale" and not step.rescale_to_model
+    mend = wrong_scale or not_rescaled
+    sentence = advice.sentence
+    if not mend and advice.verdict == "rescale" and advice.scale != 1.0:
+        sentence = f"The image is shown to the network at scale {step.scale:g}, so that cells have a size it knows."
+    elif wrong_scale and advice.verdict == "fits":
+        sentence = f"{sentence} But the scale is set to {step.scale:g}; 1 is right."
+    return ScaleState(sentence, advice.scale, known, mend)
+
+
 # ---------------------------------------------------------------------------------------------------- what it takes
 
 
@@ -164,10 +255,9 @@ class PredictionOutlook:
         """Time, device, tiles and memory in words, and what to do where the memory does not suffice."""
         device = ", ".join(dict.fromkeys(outlook.device for outlook in self.outlooks))
         tiles = "1 tile" if self.n_tiles == 1 else f"{self.n_tiles} tiles"
-        text = (
-            f"{'Less than a second' if self.seconds < 1 else f'About {human_seconds(self.seconds)}'} on {device} in {tiles}; {human_bytes(self.memory_bytes)} of memory, "
-            f"{human_bytes(self.available_bytes)} are free."
-        )
+        time = "Less than a second" if self.seconds < 1 else f"About {human_seconds(self.seconds)}"
+        memory, free = human_bytes(self.memory_bytes), human_bytes(self.available_bytes)
+        text = f"{time} on {device} in {tiles}; {memory} of memory, {free} are free."
         if self.fits:
             return text
         return f"{text} That does not fit: crop the image, choose a smaller scale or tile, or close other programs."

@@ -110,4 +110,3 @@ def test_a_projection_is_seen_at_every_depth(image: Volume) -> None:
 def test_a_step_that_refuses_the_image_says_so(image: Volume) -> None:
     with pytest.raises(RequestError, match="channel 3"):
         look(workflow_with(("select-channel", {"channel": 3})), image, 0)
-

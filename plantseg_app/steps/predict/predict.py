@@ -300,9 +300,7 @@ def _normalised(channel: NDArray[Any], normalisation: Normalisation) -> NDArray[
 
 
 @functools.lru_cache(maxsize=32)
-def _planned(
-    card_text: str, shape: Shape3, options: PredictOptions, device: str, n_threads: int | None
-) -> Outlook:
+def _planned(card_text: str, shape: Shape3, options: PredictOptions, device: str, n_threads: int | None) -> Outlook:
     from plantseg_app.networks.plan import make_plan
     from plantseg_app.zoo.card import ModelCard
 
