@@ -26,6 +26,7 @@ from plantseg_app.core.volume import Volume
 from plantseg_app.errors import PlantSegError
 from plantseg_app.gui.areas.area import Area
 from plantseg_app.gui.areas.batch_area import BatchArea
+from plantseg_app.gui.areas.closing import ClosingQuestion
 from plantseg_app.gui.areas.models_area import ModelsArea
 from plantseg_app.gui.areas.switch import AreaEntry, AreaSwitch
 from plantseg_app.gui.areas.training_area import TrainingArea
@@ -80,7 +81,7 @@ class MainWindow(QMainWindow):
         self.setWindowTitle("PlantSeg App")
         self.resize(1280, 800)
         self.setAcceptDrops(True)
-        self._close_when_stopped = self._close_is_wanted = False
+        self._close_when_stopped = False
         self._shown: dict[str, Volume] = {}
         self.document = Document(self)
         self.keeper = SessionKeeper(self.document, session or Session.create(), self)
@@ -108,6 +109,7 @@ class MainWindow(QMainWindow):
         )
         self.pages: list[Page] = [page(self.bench) for page in PAGES]
         self.areas: list[Area] = [area(self.bench) for area in AREAS]
+        self.closing = ClosingQuestion(self, self.areas)
         self._build()
         self.commands = Commands(self, self.preferences)
         self.addDockWidget(Qt.DockWidgetArea.BottomDockWidgetArea, self.commands.log)
@@ -199,6 +201,8 @@ class MainWindow(QMainWindow):
         self.viewer.set_palette(LABEL_PALETTES[wanted.appearance.label_palette].colours)
         self.document.device = wanted.computing.device
         self.control.n_threads = wanted.computing.threads
+        for area in self.areas:
+            area.n_threads = wanted.computing.threads
 
     # ------------------------------------------------------------------------------------------------ pages
 
@@ -356,28 +360,9 @@ class MainWindow(QMainWindow):
             event.acceptProposedAction()
             self.open_paths(paths)
 
-    def _may_close(self, event: QCloseEvent) -> bool:
-        """Ask before a batch or a training is stopped; when the answer comes the window is closed again."""
-        texts = [area.busy_text for area in self.areas if area.is_busy]
-        if self._close_is_wanted or not texts:
-            return True
-        event.ignore()
-        box = QMessageBox(QMessageBox.Icon.Question, "PlantSeg App", "Close the program?", parent=self)
-        box.setInformativeText("\n".join(texts))
-        stop = box.addButton("&Stop and close", QMessageBox.ButtonRole.AcceptRole)
-        box.addButton("&Keep open", QMessageBox.ButtonRole.RejectRole)
-        stop.clicked.connect(self._close_at_once)
-        box.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        box.open()
-        return False
-
-    def _close_at_once(self) -> None:
-        self._close_is_wanted = True
-        self.close()
-
     def closeEvent(self, event: QCloseEvent) -> None:  # noqa: N802 - Qt's name
         """Stop what runs before the window goes."""
-        if not self._may_close(event):
+        if not self.closing.agrees(event):
             return
         if self.runner.is_busy:
             self._close_when_stopped = True

@@ -112,9 +112,9 @@ class PatchSettings(_Part):
     """The pieces of the stacks a step learns from."""
 
     shape_vox: PerAxis[Annotated[int, Field(ge=1, le=4096)]] = Field(
-        (32, 96, 96), description="Size of a patch Z, Y, X; Z is 1 for 2D networks.", json_schema_extra=_VOXEL
+        (32, 96, 96), title="Patch size", description="Z, Y, X; Z is 1 for 2D networks.", json_schema_extra=_VOXEL
     )
-    batch: int = Field(2, ge=1, le=4096, description="Patches a batch.")
+    batch: int = Field(2, ge=1, le=4096, description="Patches a batch.", title="Patches a batch")
     accumulate: int = Field(1, ge=1, le=1024, description="Batches whose gradients are summed before a step.")
     anywhere: Fraction = Field(0.1, description="Share of patches drawn anywhere; the rest lie on labelled voxels.")
     min_labelled: Fraction = Field(0.05, description="Least share of labelled voxels in a patch on labelled voxels.")
@@ -192,7 +192,7 @@ class OptimiserSettings(_Part):
     """How weights follow gradients."""
 
     name: Literal["adam", "adamw", "sgd"] = Field("adamw", description="The rule.")
-    rate: float = Field(1e-3, gt=0, le=10, description="Highest learning rate.")
+    rate: float = Field(1e-3, gt=0, le=10, description="Highest learning rate.", title="Learning rate")
     weight_decay: float = Field(1e-4, ge=0, le=1, description="Pull of the weights towards 0.")
     betas: tuple[Fraction, Fraction] = Field((0.9, 0.999), description="Decay of the moments of adam and adamw.")
     momentum: Fraction = Field(0.9, description="Momentum of sgd.")
@@ -226,7 +226,9 @@ class StoppingSettings(_Part):
 class ValidationSettings(_Part):
     """How often and by what a network is judged."""
 
-    every: int = Field(250, ge=1, description="Steps between validations and checkpoints.", json_schema_extra=_STEP)
+    every: int = Field(
+        250, ge=1, title="Judge every", description="Steps from one to the next.", json_schema_extra=_STEP
+    )
     metric: Literal["auto", "adapted-rand-error", "average-precision", "loss"] = Field(
         "auto", description="auto: average precision for networks with a mask, else the adapted Rand error."
     )

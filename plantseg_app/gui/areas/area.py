@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import ClassVar
 
-from PySide6.QtCore import Qt
+from PySide6.QtCore import QEvent, QObject, Qt
 from PySide6.QtGui import QDragEnterEvent, QDropEvent
-from PySide6.QtWidgets import QFrame, QScrollArea, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QFrame, QLabel, QScrollArea, QSizePolicy, QVBoxLayout, QWidget
 
 from plantseg_app.gui.workbench import Workbench
 
@@ -24,6 +24,11 @@ class Area(QWidget):
         One sentence for the tool tip of that word.
     icon
         The name of its icon, which is also the key of the action that opens it.
+
+    Attributes
+    ----------
+    n_threads
+        Cores for its work; None: all.
     """
 
     title: ClassVar[str]
@@ -33,6 +38,7 @@ class Area(QWidget):
     def __init__(self, bench: Workbench) -> None:
         super().__init__()
         self.bench = bench
+        self.n_threads: int | None = None
         self.setAccessibleName(self.title)
         # Files dropped here mean something else than files dropped on the canvas.
         self.setAcceptDrops(True)
@@ -69,16 +75,38 @@ class Area(QWidget):
             self.take_paths(paths)
 
 
-def scrolling_column(minimum_width: int) -> tuple[QScrollArea, QVBoxLayout]:
-    """Return a column that scrolls when its controls do not fit, and the layout to put them into."""
-    area = QScrollArea()
-    area.setWidgetResizable(True)
-    area.setFrameShape(QFrame.Shape.NoFrame)
-    area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-    area.setMinimumWidth(minimum_width)
-    content = QWidget()
-    column = QVBoxLayout(content)
-    column.setContentsMargins(12, 10, 12, 10)
-    column.setSpacing(8)
-    area.setWidget(content)
-    return area, column
+class Column(QScrollArea):
+    """Controls below each other that scroll up and down when they do not fit; it is as wide as the widest needs.
+
+    Parameters
+    ----------
+    least_width
+        Below which it never gets, in pixels.
+    """
+
+    def __init__(self, least_width: int) -> None:
+        super().__init__()
+        self._least_width = least_width
+        self.setWidgetResizable(True)
+        self.setFrameShape(QFrame.Shape.NoFrame)
+        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self._content = QWidget()
+        self.lines = QVBoxLayout(self._content)
+        self.lines.setContentsMargins(12, 10, 12, 10)
+        self.lines.setSpacing(8)
+        self.setWidget(self._content)
+        self.setMinimumWidth(least_width)
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:  # noqa: N802 - Qt's name
+        """Follow the content, whose least width changes with fonts and with what is shown."""
+        done = super().eventFilter(watched, event)
+        if watched is self._content and event.type() == QEvent.Type.LayoutRequest:
+            needed = self._content.minimumSizeHint().width() + self.verticalScrollBar().sizeHint().width()
+            self.setMinimumWidth(max(self._least_width, needed))
+        return done
+
+
+def free_width(label: QLabel) -> QLabel:
+    """Let a label wrap at any width, rather than demand the one that it thinks is beautiful."""
+    label.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
+    return label

@@ -22,7 +22,7 @@ from PySide6.QtWidgets import (
 
 from plantseg_app.core.volume import Kind, Volume
 from plantseg_app.errors import PlantSegError, RequestError
-from plantseg_app.gui.areas.area import Area, scrolling_column
+from plantseg_app.gui.areas.area import Area, Column
 from plantseg_app.gui.areas.batch_choices import BatchChoices
 from plantseg_app.gui.areas.batch_run import REPORT_NAME, BatchRun
 from plantseg_app.gui.areas.batch_table import BatchRow, BatchTable, ProgressDelegate
@@ -106,7 +106,8 @@ class BatchArea(Area):
         self.cancel_button = button("Ca&ncel", "Stop the batch; finished files are kept.")
 
     def _build(self) -> None:
-        scroll, column = scrolling_column(320)
+        scroll = Column(320)
+        column = scroll.lines
         column.addWidget(
             sentence("Choose what to do, drop the images, and start. A file that fails does not stop the rest.")
         )
@@ -201,7 +202,7 @@ class BatchArea(Area):
             if only_failed:
                 failed = {row.path for row in self.table.rows if row.state == "failed"}
                 jobs = [job for job in jobs if job.input in failed]
-            self.run_of.start(jobs, self.choices.job_settings(), resume)
+            self.run_of.start(jobs, self.choices.job_settings(self.n_threads), resume)
         except (PlantSegError, OSError) as error:
             self.bench.warn(str(error))
         self._refresh()

@@ -202,8 +202,8 @@ class BatchChoices(QWidget):
         if self.output.path is None:
             self.output.set_path(first.parent / "cells")
 
-    def job_settings(self) -> JobSettings:
-        """Return the settings.
+    def job_settings(self, n_threads: int | None = None) -> JobSettings:
+        """Return the settings of jobs that use `n_threads` cores (all by default).
 
         Raises
         ------
@@ -213,7 +213,7 @@ class BatchChoices(QWidget):
         workflow = self.workflow_choice.workflow
         read = self.reading.step().options()
         main, device = next(iter(workflow.sources)), self._document.device
-        settings = JobSettings(workflow.to_yaml(), main, read, self._extra(read), device)
+        settings = JobSettings(workflow.to_yaml(), main, read, self._extra(read), device, n_threads)
         settings.bound_workflow()
         return settings
 

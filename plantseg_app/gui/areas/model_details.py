@@ -11,7 +11,7 @@ from PySide6.QtGui import QPainter, QPaintEvent, QPixmap
 from PySide6.QtWidgets import QSizePolicy, QVBoxLayout, QWidget
 
 from plantseg_app.errors import InputError
-from plantseg_app.gui.areas.area import scrolling_column
+from plantseg_app.gui.areas.area import Column, free_width
 from plantseg_app.gui.areas.model_table import FINDS, ModelEntry
 from plantseg_app.gui.wizard.page import sentence
 from plantseg_app.run.estimate import human_bytes
@@ -78,12 +78,13 @@ class ModelDetails(QWidget):
 
     def __init__(self) -> None:
         super().__init__()
-        area, column = scrolling_column(300)
-        self.head = sentence()
+        area = Column(300)
+        column = area.lines
+        self.head = free_width(sentence())
         self.head.setAccessibleName("What the model is for")
         self.picture = Picture("Picture: image, result and truth")
         self.picture.setToolTip("Images that the model has not learned from, what was made of them, and the truth.")
-        self.body = sentence()
+        self.body = free_width(sentence())
         self.body.setAccessibleName("Facts, scores and data of the model")
         for widget in (self.head, self.picture, self.body):
             column.addWidget(widget)

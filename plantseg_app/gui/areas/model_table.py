@@ -114,7 +114,7 @@ class ModelTable(QAbstractTableModel):
         if role == Qt.ItemDataRole.DisplayRole:
             return self._texts(entry)[index.column()]
         if role == Qt.ItemDataRole.ToolTipRole:
-            return entry.reason or (entry.model.card.description if entry.model else "")
+            return entry.reason or (f"{entry.model.card.title}: {entry.model.card.description}" if entry.model else "")
         return None
 
     @staticmethod

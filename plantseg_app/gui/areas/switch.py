@@ -9,6 +9,7 @@ from PySide6.QtCore import QSize, Qt, Signal
 from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import QButtonGroup, QHBoxLayout, QSizePolicy, QToolButton, QWidget
 
+from plantseg_app.gui.actions import ACTIONS
 from plantseg_app.gui.icons import icon
 
 
@@ -42,13 +43,13 @@ class AreaSwitch(QWidget):
         row.setSpacing(2)
         row.addStretch(1)
         for index, entry in enumerate(entries):
-            key = f"Ctrl+Shift+{index + 1}"
+            # The keys are those of the menu; given twice they would do nothing.
+            key = next((action.shortcut for action in ACTIONS if action.key == entry.icon), "")
             word = QToolButton()
             word.setText(entry.title)
             word.setIcon(icon(entry.icon))
-            word.setToolTip(f"{entry.title}: {entry.hint} ({key})")
+            word.setToolTip(f"{entry.title}: {entry.hint}" + (f" ({key})" if key else ""))
             word.setAccessibleName(f"Area {entry.title}")
-            word.setShortcut(key)
             word.setCheckable(True)
             word.setProperty("area", True)
             self._group.addButton(word, index)

@@ -12,7 +12,7 @@ from PySide6.QtGui import QDesktopServices
 from PySide6.QtWidgets import QSplitter, QVBoxLayout
 
 from plantseg_app.errors import PlantSegError
-from plantseg_app.gui.areas.area import Area, scrolling_column
+from plantseg_app.gui.areas.area import Area, Column
 from plantseg_app.gui.areas.training_form import TrainingForm
 from plantseg_app.gui.areas.training_task import EstimateTraining, TrainTask
 from plantseg_app.gui.areas.training_view import TrainingView
@@ -33,13 +33,7 @@ _PAUSE_BEFORE_ESTIMATE_MS = 700
 
 
 class TrainingArea(Area):
-    """One training at a time, beside whatever else the window does.
-
-    Attributes
-    ----------
-    n_threads
-        Cores for the training; None: all.
-    """
+    """One training at a time, beside whatever else the window does."""
 
     title: ClassVar[str] = "Train"
     hint: ClassVar[str] = "Teach a network from images whose cells you have."
@@ -47,7 +41,6 @@ class TrainingArea(Area):
 
     def __init__(self, bench: Workbench) -> None:
         super().__init__(bench)
-        self.n_threads: int | None = None
         self._is_built = False
         self._runner: QtRunner | None = None
         self._token: int | None = None
@@ -76,7 +69,8 @@ class TrainingArea(Area):
         self.view = TrainingView()
         self.estimate_label = sentence()
         self.estimate_label.setAccessibleName("Expected time")
-        scroll, column = scrolling_column(340)
+        scroll = Column(340)
+        column = scroll.lines
         column.addWidget(self.form)
         column.addStretch(1)
         split = QSplitter(Qt.Orientation.Horizontal)
@@ -149,7 +143,7 @@ class TrainingArea(Area):
             self.view.example.show_example(None)
         self._settings, self._done = settings, 0.0
         try:
-            self._token = self.runner.start(TrainTask(settings, resume, self.n_threads))
+            self._token = self.runner.start(TrainTask(settings, resume, self.bench.document.device, self.n_threads))
         except PlantSegError as error:
             self.bench.warn(str(error))
         self.view.bar.setValue(0)
@@ -287,7 +281,7 @@ class TrainingArea(Area):
             return
         try:
             self._estimating = self.form.settings()
-            self.runner.start(EstimateTraining(self._estimating))
+            self.runner.start(EstimateTraining(self._estimating, self.bench.document.device, self.n_threads))
         except PlantSegError:
             # The form says what is wrong; there is nothing to estimate.
             self._estimating = None

@@ -31,12 +31,15 @@ class TrainTask(Task):
         The training.
     resume
         Whether it goes on from its last checkpoint.
+    device
+        Where it runs, when the settings leave that open.
     n_threads
         Cores to use; all by default.
     """
 
     settings: TrainSettings
     resume: bool = False
+    device: str = "auto"
     n_threads: int | None = None
 
     @property
@@ -74,7 +77,7 @@ class TrainTask(Task):
         events.step.connect(tell_step)
         events.validation.connect(tell_validation)
         events.message.connect(desk.message)
-        context = desk.context(self.settings.device, self.n_threads)
+        context = desk.context(self.device, self.n_threads)
         try:
             return train(self.settings, context, events, resume=self.resume)
         finally:
@@ -90,6 +93,8 @@ class EstimateTraining(Task):
     """Work out how long a step of a training takes."""
 
     settings: TrainSettings
+    device: str = "auto"
+    n_threads: int | None = None
     title: str = "Estimating the training"
 
     def run(self, desk: Desk) -> float:
@@ -98,4 +103,7 @@ class EstimateTraining(Task):
         from plantseg_app.run.context import usable_cores
         from plantseg_app.train.outlook import seconds_per_step
 
-        return seconds_per_step(self.settings, usable_cores())
+        settings = self.settings
+        if settings.device == "auto":
+            settings = settings.model_copy(update={"device": self.device})
+        return seconds_per_step(settings, self.n_threads or usable_cores())
