@@ -43,6 +43,8 @@ class ObjectSettings:
         In [0, 1]: pieces are joined where the outline between them is below ``1 - beta``; larger joins less.
     min_size
         Objects below this many voxels vanish.
+    min_share
+        Objects below this share of the median size of the others vanish too; in [0, 1].
     """
 
     mask_threshold: float = 0.5
@@ -50,6 +52,7 @@ class ObjectSettings:
     sigma_seeds: float = 1.0
     beta: float = 0.5
     min_size: int = 20
+    min_share: float = 0.0
 
 
 DEFAULTS = ObjectSettings()
@@ -132,7 +135,10 @@ def join_pieces(pieces: Oversegmentation, settings: ObjectSettings, *, joins: bo
     graph = pieces.graph
     table = gasp(graph, settings.beta) if joins else np.arange(graph.n_nodes, dtype=np.uint32)
     sizes = np.bincount(table, weights=graph.sizes, minlength=int(table.max(initial=0)) + 1)
-    table = np.where(sizes[table] >= settings.min_size, table, 0)
+    sizes[0] = 0
+    usual = sizes[sizes >= max(settings.min_size, 1)]
+    smallest = max(settings.min_size, settings.min_share * float(np.median(usual))) if len(usual) else settings.min_size
+    table = np.where(sizes[table] >= smallest, table, 0)
     table[0] = 0
     kept, dense = np.unique(table, return_inverse=True)
     # 0 is always among the kept ones, so objects are numbered from 1.

@@ -68,6 +68,20 @@ def test_small_objects_vanish_and_empty_masks_stay_empty() -> None:
     assert segment_mask_and_outline(mask, mask, ObjectSettings()).max() == 0
 
 
+def test_objects_much_smaller_than_the_usual_one_vanish_when_asked() -> None:
+    mask = np.zeros((1, 60, 60), np.float32)
+    for y, x, edge in ((2, 2, 12), (2, 20, 12), (20, 2, 14), (20, 30, 6), (50, 50, 4)):
+        mask[:, y : y + edge, x : x + edge] = 1
+    found = {}
+    for share in (0.0, 0.2, 0.26):
+        labels = segment_mask_and_outline(mask, mask * 0, ObjectSettings(min_share=share))
+        found[share] = sorted(np.bincount(labels.ravel())[1:])
+    # 4 x 4 voxels are below min_size and do not count as usual either: the median is 144.
+    assert found[0.0] == [36, 144, 144, 196]
+    assert found[0.2] == [36, 144, 144, 196]
+    assert found[0.26] == [144, 144, 196]
+
+
 def test_the_result_does_not_depend_on_the_threads() -> None:
     labels = balls((24, 60, 60), 20, 5)
     mask, outline = BoundaryFamily(predicts=("nuclei", "boundary")).targets(labels, None)

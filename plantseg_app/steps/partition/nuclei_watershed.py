@@ -50,6 +50,10 @@ class NucleiWatershed(TwoPartStep):
         description="How weak an outline may be and still part two objects: a larger value gives more, smaller ones.",
     )
     min_size: VoxelCount = Field(DEFAULTS.min_size, description="Objects with fewer voxels vanish.")
+    min_share: Fraction = Field(
+        DEFAULTS.min_share,
+        description="Objects smaller than this share of the usual (median) size vanish; 0 keeps them.",
+    )
 
     prepared_by: ClassVar[tuple[str, ...]] = ("mask_threshold", "outline_threshold", "sigma_seeds")
 
