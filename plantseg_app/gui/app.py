@@ -91,7 +91,8 @@ def _restored_session() -> Session | None:
     from plantseg_app.run.session import Session, clean_up, find_crashed
 
     clean_up()
-    crashed = find_crashed()
+    # One in which nothing was opened is of no use to anybody.
+    crashed = [session for session in find_crashed() if session.state is None or session.state.images]
     if not crashed:
         return None
     dialog = RestoreDialog(crashed)

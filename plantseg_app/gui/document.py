@@ -6,7 +6,7 @@ Pages read and change it and are told of every change; it draws nothing and comp
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -113,6 +113,7 @@ class Document(QObject):
         super().__init__(parent)
         self.images: dict[str, OpenImage] = {}
         self.results: dict[str, Result] = {}
+        self._unsaved: set[str] = set()
         self.workflow: Workflow = find_workflow(suggested_workflow(()))
         self.workflow_is_chosen = False
         self.device = "auto"
@@ -223,7 +224,17 @@ class Document(QObject):
         """Take a result in place of an older one of that name."""
         self.results.pop(result.name, None)
         self.results[result.name] = result
+        if result.volume.kind.is_labels:
+            self._unsaved.add(result.name)
         self.results_changed.emit()
+
+    def unsaved_cells(self) -> list[str]:
+        """Return the names of segmentations that are in no file yet."""
+        return [name for name in self.results if name in self._unsaved]
+
+    def note_saved(self, names: Iterable[str]) -> None:
+        """Note that these results are in files now."""
+        self._unsaved -= set(names)
 
     def add_copy(self, result: Result) -> None:
         """Keep a result beside the others without making it the newest one."""

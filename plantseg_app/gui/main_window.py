@@ -22,16 +22,16 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from plantseg_app.core.volume import Volume
 from plantseg_app.errors import PlantSegError
 from plantseg_app.gui.areas.area import Area
 from plantseg_app.gui.areas.batch_area import BatchArea
-from plantseg_app.gui.areas.closing import ClosingQuestion
 from plantseg_app.gui.areas.models_area import ModelsArea
 from plantseg_app.gui.areas.switch import AreaEntry, AreaSwitch
 from plantseg_app.gui.areas.training_area import TrainingArea
+from plantseg_app.gui.closing import Closing
 from plantseg_app.gui.commands import Commands
 from plantseg_app.gui.document import Document
+from plantseg_app.gui.document_layers import DocumentLayers
 from plantseg_app.gui.error_dialog import ErrorDialog
 from plantseg_app.gui.known_files import KnownFiles
 from plantseg_app.gui.loader import Loader
@@ -82,11 +82,11 @@ class MainWindow(QMainWindow):
         self.resize(1280, 800)
         self.setAcceptDrops(True)
         self._close_when_stopped = False
-        self._shown: dict[str, Volume] = {}
         self.document = Document(self)
         self.keeper = SessionKeeper(self.document, session or Session.create(), self)
         self.style_sheet = Style(_application())
         self.viewer = Viewer(self.style_sheet.theme)
+        self.layers = DocumentLayers(self.document, self.viewer)
         self.runner = QtRunner(self.keeper.session.folder, self, warm=warm)
         self.run_bar = RunBar()
         self.control = RunControl(self.document, self.runner, self.run_bar, self)
@@ -109,7 +109,7 @@ class MainWindow(QMainWindow):
         )
         self.pages: list[Page] = [page(self.bench) for page in PAGES]
         self.areas: list[Area] = [area(self.bench) for area in AREAS]
-        self.closing = ClosingQuestion(self, self.areas)
+        self.closing = Closing(self, self.document, self.areas)
         self._build()
         self.commands = Commands(self, self.preferences)
         self.addDockWidget(Qt.DockWidgetArea.BottomDockWidgetArea, self.commands.log)
@@ -154,7 +154,6 @@ class MainWindow(QMainWindow):
     def _page_panel(self) -> QWidget:
         """Return the open page above the two buttons that lead through the pages."""
         panel = QWidget()
-        panel.setMinimumWidth(320)
         self.back_button = button("‹ &Back", "Go back to the step before (Alt+Left).")
         self.next_button = button("&Next ›", "Go on to the next step of the work (Alt+Right).")
         self.back_button.clicked.connect(lambda: self.turn_page(-1))
@@ -181,7 +180,6 @@ class MainWindow(QMainWindow):
         self.stepper.chosen.connect(self._open_page)
         self.area_switch.chosen.connect(self.open_area)
         self.run_bar.cancelled.connect(self.loader.cancel)
-        self.document.images_changed.connect(self._show_images)
         for changed in (self.document.images_changed, self.document.workflow_changed, self.document.results_changed):
             changed.connect(self._refresh)
         for page in self.pages:
@@ -190,7 +188,7 @@ class MainWindow(QMainWindow):
         self.style_sheet.theme_changed.connect(self.viewer.set_theme)
         self.runner.told.connect(lambda _, text: self.tell(text))
         self.keeper.failed.connect(self.warn)
-        self.control.result_came.connect(self._show_result)
+        self.control.result_came.connect(self.layers.show_result)
         self.control.failed.connect(self._report_failure)
         self.control.idle.connect(self._after_run)
         self.loader.progressed.connect(self.run_bar.show_progress)
@@ -265,7 +263,7 @@ class MainWindow(QMainWindow):
         """Show what the session holds, if it is one that was brought back."""
         problems = self.keeper.restore_into()
         for name in self.document.results:
-            self._show_result(name)
+            self.layers.show_result(name)
         titles = [page.title for page in self.pages]
         if self.keeper.page in titles:
             self.go_to(self.keeper.page)
@@ -278,19 +276,6 @@ class MainWindow(QMainWindow):
         """Open image files, folders and workflows, one after the other, in the background."""
         self._open_page(0)
         self.loader.open(paths)
-
-    def _show_images(self) -> None:
-        for name in self._shown.keys() - self.document.images.keys():
-            self.viewer.remove(name)
-            del self._shown[name]
-        sizes = [image.volume.voxel_size_um for image in self.document.images.values()]
-        known = next((size for size in sizes if size is not None), None)
-        for name, image in self.document.images.items():
-            # An image of unknown scale is laid over the others as if it had theirs.
-            size, before = image.volume.voxel_size_um or known, self._shown.get(name)
-            if before is None or before.data is not image.volume.data or before.voxel_size_um != size:
-                self._shown[name] = image.volume.replace(voxel_size_um=size)
-                self.viewer.show(self._shown[name], name)
 
     def _after_loading(self) -> None:
         if not self.runner.is_busy:
@@ -316,15 +301,6 @@ class MainWindow(QMainWindow):
         if self.runner.is_busy:
             self.control.cancel()
 
-    def _show_result(self, name: str) -> None:
-        volume = self.document.results[name].volume
-        self.viewer.show(volume, name)
-        if volume.kind.is_labels:
-            # The map has done its work; below the cells it only darkens them.
-            for other, result in self.document.results.items():
-                if not result.volume.kind.is_labels:
-                    self.viewer.set_visible(other, False)
-
     def _report_failure(self, failure: Failure) -> None:
         if self.loader.is_reading:
             # One sentence for all files that could not be opened comes at their end.
@@ -340,7 +316,7 @@ class MainWindow(QMainWindow):
 
     def tell(self, text: str) -> None:
         """Show one sentence in the line at the bottom."""
-        self.statusBar().showMessage(text, 15_000)
+        self.run_bar.say(text)
 
     def warn(self, text: str) -> None:
         """Show one sentence in a dialog that does not stop the program."""
@@ -362,7 +338,8 @@ class MainWindow(QMainWindow):
 
     def closeEvent(self, event: QCloseEvent) -> None:  # noqa: N802 - Qt's name
         """Stop what runs before the window goes."""
-        if not self.closing.agrees(event):
+        if not self.closing.is_allowed():
+            event.ignore()
             return
         if self.runner.is_busy:
             self._close_when_stopped = True
@@ -374,7 +351,10 @@ class MainWindow(QMainWindow):
         for area in self.areas:
             area.shut_down()
         self.runner.close()
-        self.keeper.close()
+        if self.closing.keeps_session:
+            self.keeper.save()
+        else:
+            self.keeper.close()
         self.viewer.close()
         event.accept()
 

@@ -47,6 +47,12 @@ class RunBar(QWidget):
         self.progress.setVisible(True)
         self.cancel_button.setEnabled(True)
 
+    def say(self, text: str) -> None:
+        """Show one sentence, unless something runs: its progress counts more."""
+        if not self.cancel_button.isEnabled():
+            self.label.setText(text)
+            self.label.setToolTip(text)
+
     def show_stopping(self) -> None:
         """Say that the wish to stop was heard."""
         self.label.setText("Stopping …")

@@ -145,7 +145,7 @@ def _results(document: doc.Document) -> tuple[kept.Result, ...]:
 
 
 class RestoreDialog(QDialog):
-    """Offers the sessions that did not end cleanly: restore one, keep them for later, or throw them away.
+    """Offers sessions that were kept, or that a crash ended: restore one, keep them for later, or throw them away.
 
     Attributes
     ----------
@@ -159,12 +159,12 @@ class RestoreDialog(QDialog):
         self.chosen: Path | None = None
         self.resize(520, 320)
         column = QVBoxLayout(self)
-        intro = QLabel("The program did not end cleanly. What was open then can be restored, with all results.")
+        intro = QLabel("What was open before can be restored, with all results.")
         intro.setWordWrap(True)
         column.addWidget(intro)
         self.list = QListWidget()
         self.list.setAccessibleName("Sessions")
-        self.list.setToolTip("Sessions that did not end cleanly, the newest first.")
+        self.list.setToolTip("What was open when the program ended, the newest first.")
         for session in crashed:
             item = QListWidgetItem(_told(session))
             item.setData(_SESSION, session)

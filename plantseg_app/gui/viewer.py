@@ -16,6 +16,7 @@ from napari.utils.colormaps import DirectLabelColormap
 from numpy.typing import NDArray
 
 from plantseg_app.core.volume import Kind, Volume
+from plantseg_app.gui.canvas_names import name_controls
 from plantseg_app.gui.geometry import Grid, grid_of
 
 if TYPE_CHECKING:
@@ -189,6 +190,7 @@ class Viewer:
             self.model.layers.move(len(self.model.layers) - 1, min(at, len(self.model.layers) - 1))
         self.model.canvas.overlays.scale_bar.visible = True
         self.model.dims.axis_labels = ("z", "y", "x")
+        self._name_controls()
 
     def _layers_for(self, data: NDArray[Any], kind: Kind, common: dict[str, Any]) -> list[Layer]:
         if kind.is_labels:
@@ -211,6 +213,21 @@ class Viewer:
             highest = 1.0 if data.dtype.kind == "f" else float(np.iinfo(data.dtype).max)
             look |= {"opacity": _MAP_OPACITY, "blending": "additive", "contrast_limits": (0.0, highest)}
         return [Image(data, **look, **common)]
+
+    def _name_controls(self) -> None:
+        """Give names to those controls that have none, for people who hear the window."""
+        self.widget.layers.setAccessibleName("Layers")
+        self.widget.layers.setToolTip("Images, maps and cells, the uppermost first; the eye shows or hides one.")
+        for axis, slider in zip(self.model.dims.axis_labels, self.widget.dims.slider_widgets, strict=True):
+            for part, what in (
+                (slider.axis_label, "name of the axis"),
+                (slider.curslice_label, "shown slice"),
+                (slider.play_button, "play through the slices"),
+                (slider.slider, "slice"),
+            ):
+                part.setAccessibleName(f"{axis.upper()}: {what}")
+        name_controls(self.widget.controls)
+        name_controls(self.widget.dims)
 
     # ------------------------------------------------------------------------------------------------ looks
 

@@ -78,7 +78,7 @@ def test_from_a_dropped_tiff_to_saved_cells(window: Any, qtbot: QtBot, stack: Pa
     next_page(window, qtbot, "Proofread")
     export = next_page(window, qtbot, "Measure & export")
     qtbot.waitUntil(lambda: "cells" in export.summary.text() and not window.runner.is_busy, timeout=LONG_MS)
-    export.folder_edit.setText(str(tmp_path / "out"))
+    export.folder_line.set_path(tmp_path / "out")
     run_until(window, qtbot, lambda: click(qtbot, export.save_button), lambda: "Saved" in export.saved.text())
 
     names = sorted(path.name for path in (tmp_path / "out").iterdir())

@@ -29,6 +29,7 @@ def close(window: Any, qtbot: QtBot) -> None:
     """Close a window, stopping what runs in it."""
     window.cancel()
     qtbot.waitUntil(lambda: not window.runner.is_busy, timeout=LONG_MS)
+    window.document.note_saved(list(window.document.results))
     window.close()
     window.deleteLater()
     qtbot.wait(50)

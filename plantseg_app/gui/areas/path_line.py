@@ -39,7 +39,6 @@ class PathLine(QWidget):
         self.line.setPlaceholderText(placeholder)
         self.choose_button = button("…", f"Choose: {tip}")
         self.choose_button.setAccessibleName(f"Choose {name.lower()}")
-        self.choose_button.setMaximumWidth(36)
         row = QHBoxLayout(self)
         row.setContentsMargins(0, 0, 0, 0)
         row.addWidget(self.line, 1)

@@ -11,9 +11,7 @@ from PySide6.QtGui import QDesktopServices
 from PySide6.QtWidgets import (
     QCheckBox,
     QComboBox,
-    QFileDialog,
     QFormLayout,
-    QHBoxLayout,
     QLabel,
     QLineEdit,
     QMessageBox,
@@ -22,6 +20,7 @@ from PySide6.QtWidgets import (
 
 from plantseg_app.core.volume import Volume
 from plantseg_app.errors import PlantSegError
+from plantseg_app.gui.areas.path_line import PathLine
 from plantseg_app.gui.document import Result
 from plantseg_app.gui.histogram import Histogram
 from plantseg_app.gui.wizard.page import Page, button, heading, sentence
@@ -69,19 +68,10 @@ class ExportPage(Page):
 
     def _build_target(self) -> QFormLayout:
         form = QFormLayout()
-        self.folder_edit = QLineEdit()
-        self.folder_edit.setToolTip("The folder into which files are written.")
-        self.folder_edit.setAccessibleName("Folder")
-        choose = button("…", "Choose the folder.")
-        choose.setAccessibleName("Choose folder")
-        choose.setMaximumWidth(36)
-        choose.clicked.connect(self._choose_folder)
-        row = QHBoxLayout()
-        row.addWidget(self.folder_edit, 1)
-        row.addWidget(choose)
+        self.folder_line = PathLine("Folder", "the folder into which files are written.")
         label = QLabel("&Folder")
-        label.setBuddy(self.folder_edit)
-        form.addRow(label, row)
+        label.setBuddy(self.folder_line.line)
+        form.addRow(label, self.folder_line)
         self.name_edit = QLineEdit()
         self.name_edit.setToolTip("What the names of the files begin with.")
         self.name_edit.setAccessibleName("Name")
@@ -101,8 +91,8 @@ class ExportPage(Page):
         image = self.document.main_image
         if image is not None and not self.name_edit.text():
             self.name_edit.setText(image.path.stem if image.path else image.name)
-        if not self.folder_edit.text():
-            self.folder_edit.setText(str(self._usual_folder()))
+        if self.folder_line.path is None:
+            self.folder_line.set_path(self._usual_folder())
         super().enter()
         self._measure()
 
@@ -186,7 +176,7 @@ class ExportPage(Page):
             (image.name, image.ref) for image in self.document.images.values() if self._is_measured(image.volume, cells)
         ]
         return Export(
-            folder=Path(self.folder_edit.text()).expanduser(),
+            folder=self.folder_line.path or self._usual_folder(),
             stem=self.name_edit.text().strip() or "cells",
             items=tuple(item for item in items if item.as_file or item.as_table),
             suffix=self.format_box.currentData(),
@@ -209,10 +199,11 @@ class ExportPage(Page):
         except PlantSegError as error:
             self.bench.warn(str(error))
             return
-        self.bench.start(plan, self._say_saved)
+        self.bench.start(plan, lambda files: self._take_saved(plan, files))
 
-    def _say_saved(self, files: object) -> None:
+    def _take_saved(self, plan: Export, files: object) -> None:
         if isinstance(files, list) and files:
+            self.document.note_saved(item.name for item in plan.items if item.as_file)
             folder = Path(files[0]).parent
             names = "<br>".join(Path(file).name for file in files)
             link = QUrl.fromLocalFile(str(folder)).toString()
@@ -235,11 +226,6 @@ class ExportPage(Page):
     def _is_measured(volume: Volume, cells: Result | None) -> bool:
         """Whether the brightness of an image can be measured in the cells."""
         return cells is not None and not volume.kind.is_labels and volume.shape_vox == cells.volume.shape_vox
-
-    def _choose_folder(self) -> None:
-        folder = QFileDialog.getExistingDirectory(self, "Folder to save in", self.folder_edit.text())
-        if folder:
-            self.folder_edit.setText(folder)
 
 
 def _check(text: str, tip: str) -> QCheckBox:
