@@ -33,9 +33,10 @@ def name_controls(root: QWidget) -> None:
 
 def _name_row(form: QFormLayout, row: int) -> None:
     label, field = form.itemAt(row, QFormLayout.ItemRole.LabelRole), form.itemAt(row, QFormLayout.ItemRole.FieldRole)
-    if label is None or field is None or not isinstance(label.widget(), QLabel):
+    words = None if label is None else label.widget()
+    if field is None or not isinstance(words, QLabel):
         return
-    text = " ".join(label.widget().text().replace("&", "").split()).rstrip(":").capitalize()
+    text = " ".join(words.text().replace("&", "").split()).rstrip(":").capitalize()
     for widget in _widgets_of(field.widget(), field.layout()):
         for control in _controls(widget):
             own = control.text() if isinstance(control, QAbstractButton) else ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from html import escape
 from pathlib import Path
@@ -139,6 +140,11 @@ def _facts(model: InstalledModel) -> str:
     )
 
 
+def _shown(text: str) -> str:
+    """Return text for a cell: escaped, and with places at which long addresses may go over several lines."""
+    return re.sub(r"([/\\_-])(?=\w)", "\\1\u200b", escape(text))
+
+
 def voxel_size_text(card: ModelCard) -> str:
     """Return at which voxel size the model was trained, in words."""
     if card.voxel_size_um is None:
@@ -193,7 +199,7 @@ def _origin(card: ModelCard) -> str:
 
 def _table(facts: Iterable[tuple[str, str]]) -> str:
     rows = "".join(
-        f'<tr><td style="padding-right: 12px"><b>{escape(name)}</b></td><td>{escape(text)}</td></tr>'
+        f'<tr><td style="padding-right: 12px"><b>{escape(name)}</b></td><td>{_shown(text)}</td></tr>'
         for name, text in facts
         if text
     )
@@ -203,7 +209,7 @@ def _table(facts: Iterable[tuple[str, str]]) -> str:
 def _grid(titles: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     head = "".join(f'<th align="left" style="padding-right: 12px">{escape(title)}</th>' for title in titles)
     body = "".join(
-        "<tr>" + "".join(f'<td style="padding-right: 12px">{escape(cell)}</td>' for cell in row) + "</tr>"
+        "<tr>" + "".join(f'<td style="padding-right: 12px">{_shown(cell)}</td>' for cell in row) + "</tr>"
         for row in rows
     )
     return f'<table cellspacing="0" cellpadding="2"><tr>{head}</tr>{body}</table>'
