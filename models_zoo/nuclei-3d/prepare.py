@@ -45,13 +45,13 @@ def ellipsoids(rng: np.random.Generator, shape: tuple[int, ...]) -> NDArray[np.u
     """Return nuclei: bumpy ellipsoids of random size and tilt, some of them touching, none overlapping."""
     labels = np.zeros(shape, np.uint16)
     grid = np.stack(np.meshgrid(*(np.arange(n) for n in shape), indexing="ij"), -1) * VOXEL_SIZE_UM
-    typical = np.exp(rng.uniform(np.log(0.9), np.log(2.4)))
+    typical, spread = np.exp(rng.uniform(np.log(0.9), np.log(2.4))), rng.uniform(0.1, 0.35)
     bumps = smooth_noise(rng, shape, 5.0) * rng.uniform(0.02, 0.12)
     crowd = rng.uniform(0.5, 1.15)
     wanted = int(rng.uniform(0.05, 0.4) * np.prod(np.array(shape) * VOXEL_SIZE_UM) / (4.19 * typical**3)) + 2
     centres: list[tuple[NDArray[np.float64], float]] = []
     for _ in range(6 * wanted):
-        radius = typical * np.exp(rng.normal(0, 0.18))
+        radius = typical * np.exp(rng.normal(0, spread))
         centre = rng.uniform(-0.05, 1.05, 3) * np.array(shape) * VOXEL_SIZE_UM
         if any(np.linalg.norm(centre - other) < crowd * (radius + size) for other, size in centres):
             continue
@@ -70,11 +70,8 @@ def ellipsoids(rng: np.random.Generator, shape: tuple[int, ...]) -> NDArray[np.u
     return labels
 
 
-def simulate(rng: np.random.Generator) -> tuple[NDArray[np.uint8], NDArray[np.uint16]]:
-    """Return a stack of stained nuclei as a confocal or light-sheet microscope shows it, and its labels."""
-    labels = ellipsoids(rng, SHAPE)
-    level = np.exp(rng.normal(0, rng.uniform(0.1, 0.45), int(labels.max()) + 1)).astype(np.float32)
-    level[0] = 0
+def texture(rng: np.random.Generator, labels: NDArray[np.uint16], level: Floats) -> Floats:
+    """Return nuclei of given brightness with uneven stain and, in half of the stacks, darker nucleoli."""
     image = level[labels]
     image *= np.clip(1 + rng.uniform(0.05, 0.45) * smooth_noise(rng, SHAPE, rng.uniform(1.0, 2.5)), 0.05, None)
     if rng.random() < 0.5:
@@ -82,18 +79,40 @@ def simulate(rng: np.random.Generator) -> tuple[NDArray[np.uint8], NDArray[np.ui
         depth = ndimage.distance_transform_edt(labels > 0, VOXEL_SIZE_UM)
         holes = (smooth_noise(rng, SHAPE, rng.uniform(2, 4)) > rng.uniform(0.9, 1.6)) & (depth > 0.5)
         image[holes] *= rng.uniform(0.2, 0.7)
-    haze = 1 + rng.uniform(0.1, 0.6) * smooth_noise(rng, SHAPE, rng.uniform(6, 14))
-    image += rng.uniform(0, 0.35) * np.clip(haze, 0, None)
+    return image
+
+
+def surroundings(rng: np.random.Generator, labels: NDArray[np.uint16]) -> Floats:
+    """Return what else shines: haze or, in more than half, cytoplasm with dark vacuoles; thin bright things in some."""
+    haze = np.clip(1 + rng.uniform(0.1, 0.6) * smooth_noise(rng, SHAPE, rng.uniform(6, 14)), 0, None)
     if rng.random() < 0.4:
-        # Walls and other thin bright things that are no nuclei.
+        image = rng.uniform(0, 0.35) * haze
+    else:
+        # As in the real stack, where nuclei are 1.4 to 2.3 times as bright as what lies around them.
+        vacuoles = smooth_noise(rng, SHAPE, rng.uniform(3, 8)) > rng.uniform(0.0, 1.5)
+        grain = np.clip(1 + rng.uniform(0, 0.4) * smooth_noise(rng, SHAPE, rng.uniform(1, 4)), 0, None)
+        image = rng.uniform(0.2, 0.7) * haze * grain * np.where(vacuoles, rng.uniform(0.1, 0.8), 1)
+    if rng.random() < 0.4:
         sheet = np.abs(smooth_noise(rng, SHAPE, rng.uniform(12, 22)))
         where = smooth_noise(rng, SHAPE, 15) > rng.uniform(-0.5, 1.2)
         image += np.where((sheet < 0.05) & where & (labels == 0), rng.uniform(0.3, 2.5), 0)
+    return np.where(labels > 0, rng.uniform(0, 0.4) * image, image).astype(np.float32)
+
+
+def simulate(rng: np.random.Generator) -> tuple[NDArray[np.uint8], NDArray[np.uint16]]:
+    """Return a stack of stained nuclei as a confocal or light-sheet microscope shows it, and its labels."""
+    labels = ellipsoids(rng, SHAPE)
+    level = np.exp(rng.normal(0, rng.uniform(0.1, 0.45), int(labels.max()) + 1)).astype(np.float32)
+    if rng.random() < 0.4:
+        level[rng.random(len(level)) < 0.25] *= rng.uniform(0.45, 0.8)
+    level[0] = 0
+    image = texture(rng, labels, level) + surroundings(rng, labels)
     lateral = np.exp(rng.uniform(np.log(0.4), np.log(1.3)))
     image = ndimage.gaussian_filter(image, (lateral * rng.uniform(0.8, 1.8), lateral, lateral))
     depth = np.linspace(0, 1, SHAPE[0], dtype=np.float32)[:, None, None]
     image = image * np.exp(-(depth if rng.random() < 0.5 else 1 - depth) * rng.uniform(0, 1.0))
-    photons = np.exp(rng.uniform(np.log(3), np.log(200)))
+    # A photon count of 6 where nuclei are, as in the real stack, is as likely as one of 100.
+    photons = np.exp(rng.uniform(np.log(4), np.log(150)))
     image = rng.poisson(np.clip(image, 0, None) * photons).astype(np.float32) / photons
     if rng.random() < 0.6:
         image = ndimage.gaussian_filter(image, rng.uniform(0.2, 0.8))
@@ -107,7 +126,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("data", type=Path, help=f"folder with {REAL_STACK}")
     parser.add_argument("output", type=Path, help="folder to fill")
-    parser.add_argument("--count", type=int, default=120, help="simulated stacks")
+    parser.add_argument("--count", type=int, default=160, help="simulated stacks")
     arguments = parser.parse_args()
     with h5py.File(arguments.data / REAL_STACK) as file:
         raw, labels = file["raw"][:], file["label"][:]
