@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import math
 from typing import TYPE_CHECKING
 
 from plantseg_app.cli.parser import (
@@ -19,7 +20,7 @@ from plantseg_app.cli.terminal import Terminal
 
 if TYPE_CHECKING:
     from plantseg_app.core.volume import Volume
-    from plantseg_app.evaluate import Scores
+    from plantseg_app.evaluate import CocoScores, Scores
 
 
 def add_to(commands: argparse._SubParsersAction[Parser]) -> None:
@@ -28,6 +29,11 @@ def add_to(commands: argparse._SubParsersAction[Parser]) -> None:
     parser.add_argument("segmentation", metavar="SEGMENTATION", help="label image; FILE.h5:NAME names a data set")
     parser.add_argument("ground_truth", metavar="GROUND_TRUTH", help="label image of the same shape")
     parser.add_argument("--layered", action="store_true", help="instances that may overlap, one or more planes a file")
+    parser.add_argument(
+        "--confidence",
+        metavar="FILE",
+        help="map of how sure each object is, as instance-confidence makes it: adds the COCO average precision",
+    )
     add_reading_options(parser)
     add_talking_options(parser)
 
@@ -37,16 +43,50 @@ def run(arguments: argparse.Namespace) -> int:
     from plantseg_app.evaluate import evaluate_labels, evaluate_layers
 
     terminal = Terminal.of(arguments)
-    for name in (arguments.segmentation, arguments.ground_truth):
+    for name in filter(None, (arguments.segmentation, arguments.ground_truth, arguments.confidence)):
         existing_file(str(split_dataset(name)[0]))
     segmentation = _read(arguments.segmentation, arguments)
     truth = _read(arguments.ground_truth, arguments)
     score = evaluate_layers if arguments.layered else evaluate_labels
     scores = score(segmentation.data, truth.data)
-    terminal.print_json(scores.to_json_dict())
-    for line in table_lines(scores):
+    ranked = _coco_scores(segmentation, truth, arguments)
+    terminal.print_json(scores.to_json_dict() | ({} if ranked is None else {"coco": coco_json(ranked)}))
+    for line in [*table_lines(scores), *([] if ranked is None else coco_lines(ranked))]:
         terminal.say(line)
     return 0
+
+
+def _coco_scores(segmentation: Volume, truth: Volume, arguments: argparse.Namespace) -> CocoScores | None:
+    """Rank the objects by their mean on the map of confidence; None without a map."""
+    if arguments.confidence is None:
+        return None
+    from plantseg_app.core.volume import Kind
+    from plantseg_app.evaluate import coco_average_precision, count_contingency, count_layer_contingency, mean_scores
+    from plantseg_app.io import read_volume
+
+    path, dataset = split_dataset(arguments.confidence)
+    confidence = read_volume(path, kind=Kind.FOREGROUND, dataset=dataset).data
+    count = count_layer_contingency if arguments.layered else count_contingency
+    table = count(segmentation.data, truth.data)
+    return coco_average_precision([table], [mean_scores(segmentation.data, confidence)])
+
+
+def coco_json(scores: CocoScores) -> dict[str, float | None]:
+    """Return the COCO scores as plain values, undefined ones as None."""
+    return {name: None if math.isnan(value) else value for name, value in vars(scores).items()}
+
+
+def coco_lines(scores: CocoScores) -> list[str]:
+    """Return the COCO scores as lines of the table."""
+    names = {
+        "ap": "mean over IoU 0.50 to 0.95, ranked by confidence",
+        "ap50": "at IoU 0.50",
+        "ap75": "at IoU 0.75",
+        "ap_small": "objects below 32 x 32 pixels",
+        "ap_medium": "objects to 96 x 96 pixels",
+        "ap_large": "larger objects",
+    }
+    return [f"{'COCO ' + name:<20}{getattr(scores, name):>8.4f}  {meaning}" for name, meaning in names.items()]
 
 
 def table_lines(scores: Scores) -> list[str]:

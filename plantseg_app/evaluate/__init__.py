@@ -41,7 +41,7 @@ Rand error and VOI are not defined: NaN, and null in JSON.
 from __future__ import annotations
 
 from plantseg_app.evaluate.boundary import BoundaryScore, boundary_f_score, find_label_boundaries
-from plantseg_app.evaluate.coco import COCO_AREAS, AreaClasses, CocoScores, coco_average_precision
+from plantseg_app.evaluate.coco import COCO_AREAS, AreaClasses, CocoScores, coco_average_precision, mean_scores
 from plantseg_app.evaluate.contingency import (
     Contingency,
     ObjectOverlaps,
@@ -113,6 +113,7 @@ __all__ = [
     "foreground_dice",
     "match_objects",
     "mean_average_precision",
+    "mean_scores",
     "prepare_layers",
     "score_tables",
     "seg_score",

@@ -17,7 +17,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -124,6 +124,33 @@ def coco_average_precision(
         ap_medium=float(np.mean(_precision_by_threshold(images, areas.medium_from, areas.large_from))),
         ap_large=float(np.mean(_precision_by_threshold(images, areas.large_from, math.inf))),
     )
+
+
+def mean_scores(segmentation: NDArray[Any], confidence: NDArray[Any]) -> dict[int, float]:
+    """Return the mean of a map of confidence over each object, ``{label: score}``.
+
+    Parameters
+    ----------
+    segmentation
+        Label image, or layers ``(L, ...)`` of labels unique over all layers; 0 is background.
+    confidence
+        The map, of the shape of the image or of one layer.
+
+    Raises
+    ------
+    InputError
+        When the shapes differ.
+    """
+    if segmentation.shape[-confidence.ndim :] != confidence.shape:
+        raise InputError(
+            f"The map of confidence has shape {confidence.shape} and the segmentation {segmentation.shape}, but they "
+            "must be the same."
+        )
+    labels, where = np.unique(segmentation, return_inverse=True)
+    values = np.broadcast_to(confidence, segmentation.shape).ravel()
+    sums = np.bincount(where.ravel(), weights=values)
+    means = sums / np.bincount(where.ravel())
+    return {int(label): float(mean) for label, mean in zip(labels, means, strict=True) if label}
 
 
 def _rank(table: Contingency, scores: Mapping[int, float] | None, max_detections: int) -> _Image:

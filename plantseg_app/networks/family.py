@@ -9,17 +9,18 @@ from __future__ import annotations
 
 import abc
 import dataclasses
-from collections.abc import Mapping
-from typing import Any, ClassVar
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from plantseg_app.algorithms.frames import FrameGrid
 from plantseg_app.core.registry import Registry
 from plantseg_app.core.step import readable_errors
-from plantseg_app.core.volume import Kind, VoxelSize
+from plantseg_app.core.volume import Kind, Shape3, VoxelSize
 from plantseg_app.errors import RequestError
 
 
@@ -109,6 +110,36 @@ class NetworkFamily(BaseModel, abc.ABC):
     @abc.abstractmethod
     def tiles_exactly(self) -> bool:
         """Whether tiling can equal the untiled network; false when a norm layer averages over the tile."""
+
+    @property
+    def frame_vox(self) -> Shape3 | None:
+        """The frame (Z, Y, X) to whose coordinates the network is tied, and which it is always shown; None: none.
+
+        Larger images are seen in overlapping frames (`frame_grid`), each with embeddings of its own.
+        """
+        return None
+
+    def frame_grid(self, shape_vox: Shape3) -> FrameGrid:
+        """Return how frames lie over an image; only for families with `frame_vox`."""
+        return FrameGrid(shape_vox, self.frame_vox or shape_vox, (0.0, 0.0, 0.0))
+
+    @property
+    def cluster_bandwidth(self) -> float | None:
+        """How far apart embeddings of one object lie at most, for clustering; None where it makes no embedding."""
+        return None
+
+    def adapted(self, labels: Sequence[NDArray[Any]], report: Callable[[str], None]) -> Self:
+        """Return the family with what it takes from training labels before the network is built; most: itself.
+
+        Parameters
+        ----------
+        labels
+            The labels (Z, Y, X) that will be trained on.
+        report
+            Told, in sentences, what was found.
+        """
+        del labels, report
+        return self
 
     @abc.abstractmethod
     def build(self) -> torch.nn.Module:

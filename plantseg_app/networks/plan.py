@@ -148,10 +148,11 @@ def make_plan(
     cost = network_cost(network, family.in_channels, family.grid_vox, dtype)
     channels = tuple(range(cost.channels_out)) if options.channels is None else options.channels
     halo, ramp = _halo_and_ramp(family)
-    tiling = Tiling(shape_vox, family.grid_vox, halo, options.tile_vox, options.margin_vox)
+    tile = options.tile_vox or family.frame_vox
+    tiling = Tiling(shape_vox, family.grid_vox, halo, tile, options.margin_vox)
     plan = Plan(device, dtype, cost, tiling, ramp, channels)
     tile_memory = _check_memory(plan)
-    if options.tile_vox is not None:
+    if tile is not None:
         return plan
     most_voxels = min(
         tile_memory / (_MEMORY_SAFETY * cost.bytes_per_voxel),
@@ -162,6 +163,9 @@ def make_plan(
 
 
 def _halo_and_ramp(family: NetworkFamily) -> tuple[Shape3, Shape3 | None]:
+    if family.frame_vox is not None:
+        # The whole of each frame is used.
+        return (0, 0, 0), None
     if family.tiles_exactly:
         return family.tile_halo_vox, None
     radius, grid = family.receptive_radius_vox, family.grid_vox

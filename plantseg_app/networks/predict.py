@@ -15,8 +15,7 @@ Knows arrays and networks, neither files nor model cards.
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 
 import numpy as np
 import torch
@@ -25,10 +24,11 @@ from numpy.typing import NDArray
 from plantseg_app.core.context import Context, GrowingArray, Sketch
 from plantseg_app.core.tiles import Span, Tile, Window, blend_windows, mirror_indices
 from plantseg_app.errors import InputError
-from plantseg_app.networks.device import move_network
 from plantseg_app.networks.family import NetworkFamily
+from plantseg_app.networks.framed import predict_framed
 from plantseg_app.networks.memory import sees_slices
 from plantseg_app.networks.plan import AUTOMATIC, Plan, PredictOptions, make_plan
+from plantseg_app.networks.running import autocast, memory_layout, prepared
 
 Image = NDArray[np.float32]
 
@@ -82,10 +82,12 @@ def predict_tiled(
         raise InputError(
             f"The network reads images of shape ({family.in_channels}, Z, Y, X); this one has shape {image.shape}."
         )
+    if family.frame_vox is not None:
+        return predict_framed(network, family, image, context, options)
     plan = make_plan(network, family, (image.shape[1], image.shape[2], image.shape[3]), context, options)
     shape = (len(plan.channels), *image.shape[1:])
     output = GrowingArray(np.zeros(shape, np.float32)) if sketch is None else context.growing(sketch, shape, np.float32)
-    with _prepared(network, plan, context):
+    with prepared(network, plan, context):
         while True:
             problem = _attempt(network, family, image, output, plan, context)
             if not problem:
@@ -135,7 +137,7 @@ def _is_out_of_memory(error: Exception) -> bool:
 def _predict_all(
     network: torch.nn.Module, family: NetworkFamily, image: Image, output: GrowingArray, plan: Plan, context: Context
 ) -> None:
-    network.to(memory_format=_memory_layout(plan, 4 if sees_slices(network) else 5))  # type: ignore[call-overload]
+    network.to(memory_format=memory_layout(plan, 4 if sees_slices(network) else 5))  # type: ignore[call-overload]
     tiles: Iterable[tuple[Tile, Window | None]]
     if plan.ramp_vox is None:
         tiles = ((tile, None) for tile in plan.tiling)
@@ -167,8 +169,8 @@ def _predict_tile(
     tile = torch.from_numpy(cut_mirrored(image, seen))
     slices = sees_slices(network)
     batch = tile.movedim(1, 0) if slices else tile[None]
-    with _autocast(plan):
-        logits = network(batch.to(plan.device).contiguous(memory_format=_memory_layout(plan, batch.ndim)))
+    with autocast(plan):
+        logits = network(batch.to(plan.device).contiguous(memory_format=memory_layout(plan, batch.ndim)))
     logits = logits.movedim(0, 1) if slices else logits[0]
     inside = [slice(a - o, b - o) for (a, b), (o, _) in zip(wanted, seen, strict=True)]
     # Activation works voxel by voxel, so it is spared the halo; it expects a leading batch axis.
@@ -189,37 +191,3 @@ def cut_mirrored(image: Image, spans: tuple[Span, Span, Span]) -> Image:
         if span[0] < 0 or span[1] > size:
             part = np.take(part, mirror_indices(span, size), axis=axis)
     return np.ascontiguousarray(part, dtype=np.float32)
-
-
-def _autocast(plan: Plan) -> contextlib.AbstractContextManager[object]:
-    if plan.dtype == torch.float32:
-        return contextlib.nullcontext()
-    return torch.autocast(plan.device.type, plan.dtype)
-
-
-def _memory_layout(plan: Plan, n_axes: int) -> torch.memory_format:
-    # Channels last is 1.3 times as fast on processors, and what tensor cores want; Apple's kernels do not take it.
-    if plan.device.type == "mps" or (plan.device.type == "cuda" and plan.dtype == torch.float32):
-        return torch.contiguous_format
-    return torch.channels_last if n_axes == 4 else torch.channels_last_3d
-
-
-@contextlib.contextmanager
-def _prepared(network: torch.nn.Module, plan: Plan, context: Context) -> Iterator[None]:
-    """Move the network, switch off training, and set the threads; undo what others would notice."""
-    modes = [(module, module.training) for module in network.modules()]
-    threads_before = torch.get_num_threads()
-    network.eval()
-    move_network(network, plan.device)
-    torch.set_num_threads(max(1, context.n_threads))
-    # A tile may take many seconds, a layer of it does not.
-    hooks = [module.register_forward_pre_hook(lambda *_: context.check()) for module in network.modules()]
-    try:
-        with torch.inference_mode():
-            yield
-    finally:
-        torch.set_num_threads(threads_before)
-        for hook in hooks:
-            hook.remove()
-        for module, was_training in modes:
-            module.training = was_training

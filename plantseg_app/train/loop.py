@@ -95,10 +95,13 @@ class _Training:
 
     def run(self, resume: bool, data: Data | None) -> TrainResult:
         """Train until it is time to stop, and make the model."""
-        settings, family = self.settings, self.start.family
+        settings = self.settings
         self.folder.mkdir(parents=True, exist_ok=True)
         stacks, held_out = data or load_data(settings.data, self.context, self.folder / "stacks")
-        check_fits(family, settings, [*stacks, *held_out])
+        check_fits(self.start.family, settings, [*stacks, *held_out])
+        self.start = self.start.adapted(stacks, lambda text: send(self.events.message, text))
+        family = self.start.family
+        self.settings = settings = self.start.complete(settings)
         self.pieces = validation_pieces(held_out, settings.validation, family.is_2d)
         torch.manual_seed(settings.seed)
         task = make_task(family, settings, self.around)
@@ -106,7 +109,8 @@ class _Training:
         self.state = TrainingState(settings, task)
         if resume and (self.folder / LAST).exists():
             self.state.restore(load_checkpoint(self.folder / LAST))
-        source = PatchSource(stacks, task.make_target, settings.patches, settings.augment)
+        mirrored = family.frame_vox is None
+        source = PatchSource(stacks, task.make_target, settings.patches, settings.augment, mirrored)
         first = self.state.step * settings.patches.accumulate
         with contextlib.closing(stream_batches(source, settings.seed, first)) as batches:
             try:

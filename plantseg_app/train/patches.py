@@ -22,7 +22,7 @@ from plantseg_app.errors import RequestError
 from plantseg_app.train.data import Stack
 from plantseg_app.train.intensity import change_intensity
 from plantseg_app.train.settings import AugmentSettings, PatchSettings
-from plantseg_app.train.warp import IDENTITY, Places, draw_warp, find_places, take_linear, take_nearest
+from plantseg_app.train.warp import IDENTITY, Places, draw_warp, find_places, inside_stack, take_linear, take_nearest
 
 MakeTarget = Callable[[NDArray[Any], VoxelSize | None], NDArray[np.float32]]
 
@@ -125,15 +125,24 @@ class PatchSource:
         From labels (Z, Y, X) to what the network should say (C, Z, Y, X).
     patches, augment
         How patches are drawn and changed.
+    mirrored
+        Whether stacks are continued beyond their borders as in a mirror; otherwise there is nothing: image and labels
+        are 0, and the target is not known.
     """
 
     def __init__(
-        self, stacks: Sequence[Stack], make_target: MakeTarget, patches: PatchSettings, augment: AugmentSettings
+        self,
+        stacks: Sequence[Stack],
+        make_target: MakeTarget,
+        patches: PatchSettings,
+        augment: AugmentSettings,
+        mirrored: bool = True,
     ) -> None:
         self.stacks = list(stacks)
         self.make_target = make_target
         self.patches = patches
         self.augment = augment
+        self.mirrored = mirrored
         self._labelled = [LabelledPlaces(stack) for stack in self.stacks]
         self._share = np.cumsum(shares(self.stacks, [places.count for places in self._labelled]))
 
@@ -153,6 +162,11 @@ class PatchSource:
                 break
         image = stack.normalised(take_linear(stack.image, places))
         image = change_intensity(rng, self.augment, image)
+        if not self.mirrored:
+            inside = inside_stack(places, stack.shape_vox)
+            image = np.where(inside, image, np.float32(0))
+            labels = np.where(inside, labels, 0).astype(labels.dtype)
+            known = inside if known is None else known & inside
         return Sample(image, self.make_target(labels, stack.voxel_size_um), known)
 
     def _draw_centre(self, rng: np.random.Generator, number: int, anywhere: bool) -> NDArray[np.float64]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import importlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from torch import Tensor, nn
@@ -38,6 +38,10 @@ class Start:
         """
         if self.weights is not None:
             put_weights(network, self.weights, self.name)
+
+    def adapted(self, stacks: Sequence[Stack], report: Callable[[str], None]) -> Start:
+        """Return the start with a family that has taken from the training labels what it needs."""
+        return dataclasses.replace(self, family=self.family.adapted([stack.labels for stack in stacks], report))
 
     def complete(self, settings: TrainSettings) -> TrainSettings:
         """Return the settings with what the start says about images: its grey scale and voxel size."""
@@ -96,6 +100,11 @@ def check_fits(family: NetworkFamily, settings: TrainSettings, stacks: Sequence[
     if any(n % grid for n, grid in zip(shape, family.grid_vox, strict=True)):
         raise RequestError(
             f"patches.shape_vox is {shape}; this network needs multiples of {family.grid_vox} (Z, Y, X)."
+        )
+    if family.frame_vox is not None and tuple(shape) != tuple(family.frame_vox):
+        raise RequestError(
+            f"This network is tied to frames of {family.frame_vox} voxels (Z, Y, X), so patches.shape_vox must be "
+            f"that, not {shape}."
         )
     for stack in stacks:
         if len(stack.image) != family.in_channels:

@@ -210,6 +210,20 @@ def find_places(warp: Warp, centre: Floats, shape: Shape3) -> Places:
     return Places(start, stop, tuple(positions))
 
 
+def inside_stack(places: Places, shape: Shape3) -> NDArray[np.bool_]:
+    """Return which voxels of a patch (Z, Y, X) lie in the stack of `shape`, not in its continuation."""
+    if places.positions is None:
+        z, y, x = (
+            (np.arange(a, b) >= 0) & (np.arange(a, b) < n)
+            for a, b, n in zip(places.start, places.stop, shape, strict=True)
+        )
+        return _reordered(z[:, None, None] & y[:, None] & x, places)
+    inside = np.ones(places.positions[0].shape, bool)
+    for place, start, size in zip(places.positions, places.start, shape, strict=True):
+        inside &= (place >= np.float32(-0.5 - start)) & (place <= np.float32(size - 0.5 - start))
+    return inside
+
+
 def take_box(array: NDArray[Any], start: NDArray[np.int64], stop: NDArray[np.int64]) -> NDArray[Any]:
     """Return the box of `array` (..., Z, Y, X); beyond its borders it is continued as in a mirror."""
     shape = array.shape[-3:]

@@ -321,6 +321,26 @@ def test_evaluate_scores_overlapping_instances(tmp_path, capsys):
     assert (scores["sbd"], scores["n_reference"]) == (1.0, 2)
 
 
+def test_evaluate_ranks_by_confidence(tmp_path, capsys):
+    labels = np.zeros((1, 8, 12), np.uint32)
+    labels[0, 1:4, 1:4], labels[0, 5:8, 1:4], labels[0, 1:4, 6:9] = 1, 2, 3
+    truth = np.where(labels == 3, 0, labels).astype(np.uint32)
+    names = [str(tmp_path / f"{name}.tif") for name in ("found", "truth", "good", "bad")]
+    write_volume(names[0], Volume(labels, Kind.LABELS))
+    write_volume(names[1], Volume(truth, Kind.LABELS))
+    for path, sure in zip(names[2:], (0.1, 0.9), strict=True):
+        confidence = np.where(labels == 3, sure, 0.5 * (labels > 0)).astype(np.float32)
+        write_volume(path, Volume(confidence, Kind.FOREGROUND))
+    scores = []
+    for path in names[2:]:
+        assert main(["evaluate", *names[:2], "--confidence", path, "--json"]) == 0
+        scores.append(json.loads(capsys.readouterr().out)["coco"]["ap50"])
+    assert scores[0] == pytest.approx(1.0)
+    assert scores[1] < 0.8
+    assert main(["evaluate", *names[:2], "--confidence", names[2]]) == 0
+    assert "COCO ap75" in capsys.readouterr().out
+
+
 def test_convert_keeps_numbers_kind_and_scale(tmp_path, image, raw, capsys):
     assert main(["convert", str(image), str(tmp_path / "raw.h5")]) == 0
     back = read_volume(tmp_path / "raw.h5")

@@ -165,11 +165,13 @@ class Predict(Step):
         ResourceError
             If memory or the device are missing.
         """
-        from plantseg_app.algorithms.resample import resample
+        from plantseg_app.algorithms.resample import LINEAR, NEAREST, resample
 
         image, model = inputs["image"], self._find_model()
         kind = model.card.output(self.output).kind
-        maps = resample(self._maps(image, model, context), image.shape_vox)
+        # Between two objects lies no embedding of a third.
+        order = NEAREST if kind is Kind.EMBEDDING else LINEAR
+        maps = resample(self._maps(image, model, context), image.shape_vox, order)
         if kind in _PROBABILITIES:
             np.clip(maps, 0.0, 1.0, out=maps)
         single = len(maps) == 1 and not kind.needs_leading_axis
@@ -189,10 +191,13 @@ class Predict(Step):
                 return kept.of(wanted)
         shape = _scaled_shape(image.shape_vox, self._factors(model.card, image.voxel_size_um, image.shape_vox, context))
         sketch = Sketch(self.title, model.card.output(self.output).kind, image.shape_vox)
-        outputs = model.card.network_family().outputs
+        family = model.card.network_family()
+        outputs = family.outputs
         # What is wanted comes first, where those look who watch it grow.
         channels = dict.fromkeys([*wanted, *(channel for output in outputs for channel in output.channels)])
-        if len(channels) == len(wanted) or 4 * len(channels) * math.prod(shape) > _SHARE_FOR_MEMO * _free_memory():
+        # Embeddings of overlapping frames lie in layers of their own, so they are not kept beside other maps.
+        is_alone = len(channels) == len(wanted) or family.frame_vox is not None
+        if is_alone or 4 * len(channels) * math.prod(shape) > _SHARE_FOR_MEMO * _free_memory():
             return _predicted(image, model, shape, self._options(wanted), context, sketch)
         maps = _predicted(image, model, shape, self._options(tuple(channels)), context, sketch)
         kept = context.memo[self.id] = _Kept(weakref.ref(image), made_by, tuple(channels), maps)

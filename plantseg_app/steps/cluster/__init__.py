@@ -1,0 +1,1 @@
+"""Steps from embeddings to objects."""
