@@ -1,4 +1,4 @@
-"""The canvas: the only module that touches napari's layers, so that a change of napari is mended in one place.
+"""The canvas: with `box_outline` the only module that touches napari's layers, to mend a change of napari in one place.
 
 Uses napari's public pieces, a `ViewerModel` shown by a `QtViewer`, inside a window of our own.
 """

@@ -53,7 +53,7 @@ class BeforeAfter(QWidget):
         bench.viewer.on_view_change(self._follow)
 
     def _make_controls(self) -> None:
-        self.show_box = QCheckBox("Show &before and after")
+        self.show_box = QCheckBox("Sho&w before and after")
         self.show_box.setAccessibleName("Show before and after")
         self.show_box.setToolTip("Show on the canvas what the steps make of the slice that is on the screen.")
         self.show_box.setChecked(True)
@@ -62,7 +62,7 @@ class BeforeAfter(QWidget):
         self.wipe.setValue(50)
         self.wipe.setAccessibleName("How much of the original is shown")
         self.wipe.setToolTip("Left of this place the canvas shows the original, right of it the prepared image.")
-        self.hold_button = button("&Hold to see the original", "As long as this is pressed, the original is shown.")
+        self.hold_button = button("Hold for the ori&ginal", "As long as this is pressed, the original is shown.")
         self.about = sentence()
         row = QHBoxLayout()
         row.addWidget(QLabel("Original"))

@@ -48,11 +48,11 @@ class CropSection(QWidget):
     def _make_controls(self) -> None:
         self.draw_button = button("&Draw a box", "Draw a rectangle on the image; only what is inside is worked on.")
         self.draw_button.setCheckable(True)
-        self.visible_button = button("&Use what is visible", "Take the part of the slice that is on the screen.")
-        self.remove_button = button("&Whole image", "Take the crop off and work on everything again.")
+        self.visible_button = button("V&isible part", "Take the part of the slice that is on the screen as the box.")
+        self.remove_button = button("Wh&ole", "Take the crop off and work on the whole image again.")
         self.box_edit = QLineEdit()
         self.box_edit.setAccessibleName("Box")
-        self.box_edit.setPlaceholderText("Z, Y, X, for example 4:20, :, 10:100")
+        self.box_edit.setPlaceholderText("4:20, :, 10:100")
         self.box_edit.setToolTip(
             "The box as start:stop for Z, Y, X in voxels; the stop is not included, and : alone is everything."
         )
@@ -61,10 +61,10 @@ class CropSection(QWidget):
         for control, name in ((self.first, "First slice"), (self.last, "Last slice"), (self.slices, "Slices")):
             control.setAccessibleName(name)
             control.setToolTip("The slices that are worked on, counted from 0 as below the canvas; both ends included.")
-        self.in_place = QCheckBox("Put the result back into the full image")
-        self.in_place.setAccessibleName("Put the result back into the full image")
+        self.in_place = QCheckBox("Result as large as the image")
+        self.in_place.setAccessibleName("Result as large as the image")
         self.in_place.setToolTip(
-            "The result becomes as large as the whole image, 0 outside the box. Otherwise it is as large as the box; "
+            "The result is put back into the full image, with 0 outside the box. Otherwise it is as large as the box; "
             "it lies at its place all the same, and its file knows it."
         )
         self.about = sentence()
@@ -75,6 +75,7 @@ class CropSection(QWidget):
         buttons = QHBoxLayout()
         buttons.addWidget(self.draw_button)
         buttons.addWidget(self.visible_button)
+        buttons.addWidget(self.remove_button)
         column.addLayout(buttons)
         self.slice_row = QWidget()
         rows = QVBoxLayout(self.slice_row)
@@ -95,7 +96,6 @@ class CropSection(QWidget):
         label.setBuddy(self.box_edit)
         typed.addWidget(label)
         typed.addWidget(self.box_edit, 1)
-        typed.addWidget(self.remove_button)
         column.addLayout(typed)
         column.addWidget(self.about)
         column.addWidget(self.in_place)
@@ -143,6 +143,7 @@ class CropSection(QWidget):
             problem = str(error)
         say(self.about, problem or _in_words(box, shape), "error" if problem else "help")
         self.box_edit.setText(crop_of(workflow) or "")
+        self.box_edit.setCursorPosition(0)
         self.remove_button.setEnabled(crop_of(workflow) is not None)
         self.in_place.setVisible(crop_of(workflow) is not None)
         self._show_slices(shape, box)

@@ -94,11 +94,11 @@ class ModelList(QWidget):
         self.details_button = button("&Details", "What the chosen model is for, how it was trained, and its scores.")
         self.details_button.clicked.connect(self.show_details)
         filters = QHBoxLayout()
-        filters.addWidget(self.search, 1)
-        filters.addWidget(self.dimension)
-        filters.addWidget(self.structure)
+        filters.addWidget(self.dimension, 1)
+        filters.addWidget(self.structure, 1)
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
+        column.addWidget(self.search)
         column.addLayout(filters)
         column.addWidget(self.list)
         column.addWidget(self.details_button, 0, Qt.AlignmentFlag.AlignLeft)
@@ -201,7 +201,7 @@ def _picture(folder: Path) -> QPixmap:
 
 
 class _ModelDelegate(QStyledItemDelegate):
-    """Draws picture, title and two lines of text."""
+    """Draws the title, and below it the picture beside two lines of text."""
 
     _MARGIN = 6
 
@@ -222,22 +222,30 @@ class _ModelDelegate(QStyledItemDelegate):
         painter.save()
         painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform)
         area = drawn.rect.adjusted(self._MARGIN, self._MARGIN, -self._MARGIN, -self._MARGIN)
-        picture: QPixmap = index.data(Qt.ItemDataRole.DecorationRole)
-        side = area.height()
-        if not picture.isNull():
-            painter.drawPixmap(QRect(area.left(), area.top(), side, side), picture)
-        text = area.adjusted(side + self._MARGIN, 0, 0, 0)
         painter.setPen(drawn.palette.color(drawn.palette.ColorRole.Text))
         bold = drawn.font
         bold.setBold(True)
         painter.setFont(bold)
-        line_height = QFontMetrics(option.font).lineSpacing()
-        title = QFontMetrics(bold).elidedText(entry.title, Qt.TextElideMode.ElideRight, text.width())
-        painter.drawText(QRect(text.left(), text.top(), text.width(), line_height), 0, title)
+        metrics = QFontMetrics(option.font)
+        height = metrics.lineSpacing()
+        title = QFontMetrics(bold).elidedText(entry.title, Qt.TextElideMode.ElideRight, area.width())
+        painter.drawText(QRect(area.left(), area.top(), area.width(), height), 0, title)
+        picture: QPixmap = index.data(Qt.ItemDataRole.DecorationRole)
+        if not picture.isNull():
+            painter.drawPixmap(QRect(area.left(), area.top() + height + 1, 2 * height - 1, 2 * height - 1), picture)
+        left = area.left() + 2 * height + self._MARGIN
         painter.setFont(option.font)
-        below = QRect(text.left(), text.top() + line_height, text.width(), 2 * line_height)
-        painter.drawText(below, Qt.TextFlag.TextWordWrap, entry.line)
+        for number, line in enumerate(two_lines(entry.line, metrics, area.right() - left)):
+            painter.drawText(QRect(left, area.top() + (number + 1) * height, area.right() - left, height), 0, line)
         painter.restore()
+
+
+def two_lines(text: str, metrics: QFontMetrics, width: int) -> tuple[str, str]:
+    """Return `text` broken into two lines of `width` pixels, the second one shortened where it must be."""
+    words, first = text.split(" "), ""
+    while words and metrics.horizontalAdvance(f"{first} {words[0]}".strip()) <= width:
+        first = f"{first} {words.pop(0)}".strip()
+    return first, metrics.elidedText(" ".join(words), Qt.TextElideMode.ElideRight, width)
 
 
 class ModelPage(QDialog):

@@ -36,7 +36,7 @@ class Page(QWidget):
         self.bench = bench
         self.document = bench.document
         # A step or a role may change what fits on the page, so the column scrolls rather than being cut off.
-        area = _Column()
+        area = self._area = _Column()
         area.setWidgetResizable(True)
         area.setFrameShape(QFrame.Shape.NoFrame)
         area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
@@ -61,6 +61,10 @@ class Page(QWidget):
 
     def leave(self) -> None:
         """Put things away, because another page comes up."""
+
+    def show_widget(self, widget: QWidget) -> None:
+        """Scroll so far that `widget` is seen."""
+        self._area.ensureWidgetVisible(widget)
 
     def run(self) -> None:
         """Carry the work of this page out on the whole image; by default the whole workflow."""

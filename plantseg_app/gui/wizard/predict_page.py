@@ -13,6 +13,7 @@ from plantseg_app.core.workflow import Workflow
 from plantseg_app.errors import PlantSegError, RequestError
 from plantseg_app.gui.areas.model_table import finds_text
 from plantseg_app.gui.forms.choices import CHOICES
+from plantseg_app.gui.forms.fold import Fold
 from plantseg_app.gui.forms.step_form import StepForm
 from plantseg_app.gui.growing import GrowingLayers
 from plantseg_app.gui.wizard.model_list import ListedModel, ModelList
@@ -93,7 +94,7 @@ class PredictPage(Page):
         self.models.chosen.connect(self.choose_model)
         self.switch_button.clicked.connect(self._switch)
         self.device.activated.connect(self._take_device)
-        self.run_button.clicked.connect(self._run)
+        self.run_button.clicked.connect(self.run)
         self.next_button.clicked.connect(lambda: bench.go_to("Segment"))
 
     def _make_controls(self) -> None:
@@ -123,11 +124,11 @@ class PredictPage(Page):
         inner.addWidget(self.scale_note)
         inner.addWidget(self.offer)
         inner.addWidget(self.switch_button)
-        inner.addWidget(heading("Settings"))
-        self._form_place = QVBoxLayout()
-        inner.addLayout(self._form_place)
+        self.settings = Fold("Settings")
+        self._form_place = self.settings.column
+        inner.addWidget(self.settings)
         row = QHBoxLayout()
-        label = QLabel("D&evice")
+        label = QLabel("Dev&ice")
         label.setBuddy(self.device)
         row.addWidget(label, 1)
         row.addWidget(self.device)
@@ -199,6 +200,8 @@ class PredictPage(Page):
             self._form_place.addWidget(self.form)
         elif self.form.is_valid and self.form.step() != step:
             self.form.set_step(step)
+        changed = step.settings(only_changed=True).keys() - self._form_hides
+        self.settings.say_changed(len(changed))
 
     def _show_device(self) -> None:
         if not self.device.count():
@@ -245,6 +248,9 @@ class PredictPage(Page):
             say(self.offer, f"This model finds more than this workflow uses.{_made_for(suited)}", "warning")
         self.offer.setVisible(bool(self._wanted) or suited is not None)
         self.switch_button.setVisible(suited is not None)
+        if self._wanted:
+            # What a click on the list has led to must be seen.
+            QTimer.singleShot(0, self, lambda: self.show_widget(self.switch_button if suited else self.offer))
 
     def _results(self) -> dict[str, tuple[Workflow, Volume]]:
         return {name: (result.workflow, result.volume) for name, result in self.document.results.items()}
@@ -282,8 +288,10 @@ class PredictPage(Page):
         self.document.device = self.device.currentData()
         self.refresh()
 
-    def _run(self) -> None:
-        self.bench.run(tuple(prediction_nodes(self.document.workflow)))
+    def run(self) -> None:
+        """Run the networks."""
+        if self.run_button.isEnabled() and not self.content.isHidden():
+            self.bench.run(tuple(prediction_nodes(self.document.workflow)))
 
     # ------------------------------------------------------------------------------------------------ looking up
 
@@ -309,7 +317,7 @@ class PredictPage(Page):
 
 def _facts(card: ModelCard) -> str:
     sees = "single slices" if card.dimensionality == "2D" else "stacks"
-    return " · ".join(part for part in (sees, f"finds {finds_text(card)}", card.modality) if part)
+    return " · ".join(part for part in (sees, finds_text(card), card.modality) if part)
 
 
 def _line(fit: ModelFit, place: int) -> str:

@@ -50,6 +50,13 @@ class PreparePage(Page):
         self.cards.refresh()
         self.before_after.refresh()
 
+    def preview(self) -> None:
+        """Show the slice before and after the steps."""
+        if not self.before_after.has_steps:
+            self.bench.tell("Add a step first; then this page shows the slice before and after it.")
+            return
+        self.before_after.show_box.setChecked(not self.before_after.show_box.isChecked())
+
     def leave(self) -> None:
         """Let go of the canvas; the outline of the box stays."""
         self.crop.leave()

@@ -11,8 +11,9 @@ import html
 from collections.abc import Callable, Collection, Sequence
 from typing import Literal
 
-from PySide6.QtCore import Qt, Signal
-from PySide6.QtWidgets import QFrame, QHBoxLayout, QMenu, QToolButton, QVBoxLayout, QWidget
+from PySide6.QtCore import QSize, Qt, Signal
+from PySide6.QtGui import QFontMetrics, QResizeEvent
+from PySide6.QtWidgets import QFrame, QHBoxLayout, QMenu, QSizePolicy, QToolButton, QVBoxLayout, QWidget
 
 from plantseg_app.core.describe import describe_step
 from plantseg_app.core.step import Step
@@ -155,8 +156,7 @@ class StepCard(QFrame):
         self._step = step
         self.form = StepForm(step)
         self.form.changed.connect(self._take)
-        self.title_button = QToolButton()
-        self.title_button.setText(step.title.replace("&", "&&"))
+        self.title_button = _TitleButton(step.title)
         self.title_button.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
         self.title_button.setProperty("role", "fold")
         self.title_button.setAutoRaise(True)
@@ -172,8 +172,8 @@ class StepCard(QFrame):
         self.down_button.clicked.connect(lambda: self.moved.emit("down"))
         self.remove_button.clicked.connect(self.removed)
         head = QHBoxLayout()
-        head.addWidget(self.title_button)
-        head.addStretch(1)
+        head.setSpacing(1)
+        head.addWidget(self.title_button, 1)
         for tool in (self.up_button, self.down_button, self.remove_button):
             head.addWidget(tool)
         column = QVBoxLayout(self)
@@ -211,3 +211,28 @@ class StepCard(QFrame):
         made.setAccessibleName(name)
         made.setToolTip(tip)
         return made
+
+
+class _TitleButton(QToolButton):
+    """Shortens its text where there is no room for it, instead of making the page wider."""
+
+    _LEAST_WIDTH = 90
+
+    def __init__(self, title: str) -> None:
+        super().__init__()
+        self._title = title
+        self.setText(title)
+        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+
+    def minimumSizeHint(self) -> QSize:  # noqa: N802 - Qt's name
+        """Return a width that leaves a few letters."""
+        return QSize(self._LEAST_WIDTH, super().minimumSizeHint().height())
+
+    def resizeEvent(self, event: QResizeEvent) -> None:  # noqa: N802 - Qt's name
+        """Show as much of the title as fits beside the arrow."""
+        super().resizeEvent(event)
+        font = self.font()
+        font.setBold(True)
+        metrics = QFontMetrics(font)
+        shown = metrics.elidedText(self._title, Qt.TextElideMode.ElideRight, self.width() - 2 * metrics.height())
+        self.setText(shown.replace("&", "&&"))
