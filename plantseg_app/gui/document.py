@@ -70,7 +70,9 @@ class Result:
     inputs
         The files that it was made from, by source, in words for the record.
     ref
-        Where the session keeps the volume, if it does.
+        Where the session keeps the volume, if it does already.
+    n_cells
+        How many cells there are; None for maps, and until they have been counted.
     """
 
     name: str
@@ -78,6 +80,12 @@ class Result:
     workflow: Workflow
     inputs: Mapping[str, str] = dataclasses.field(default_factory=dict)
     ref: Any = None
+    n_cells: int | None = None
+
+    @property
+    def cells_in_words(self) -> str:
+        """How many cells there are, as far as they have been counted."""
+        return "cells" if self.n_cells is None else "1 cell" if self.n_cells == 1 else f"{self.n_cells} cells"
 
     def record(self) -> str:
         """Return the text that is kept in a file of this result: where it came from, and the workflow."""
@@ -227,6 +235,13 @@ class Document(QObject):
         if result.volume.kind.is_labels:
             self._unsaved.add(result.name)
         self.results_changed.emit()
+
+    def complete_result(self, result: Result, **facts: Any) -> None:
+        """Add facts to a result, found out later; does nothing when it has been replaced since."""
+        now = self.results.get(result.name)
+        if now is not None and now.volume is result.volume:
+            self.results[result.name] = dataclasses.replace(now, **facts)
+            self.results_changed.emit()
 
     def unsaved_cells(self) -> list[str]:
         """Return the names of segmentations that are in no file yet."""

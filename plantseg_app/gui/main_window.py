@@ -83,14 +83,14 @@ class MainWindow(QMainWindow):
         self.setAcceptDrops(True)
         self._close_when_stopped = False
         self.document = Document(self)
-        self.keeper = SessionKeeper(self.document, session or Session.create(), self)
+        self.beside = Beside(self)
+        self.keeper = SessionKeeper(self.document, session or Session.create(), self.beside, self)
         self.style_sheet = Style(_application())
         self.viewer = Viewer(self.style_sheet.theme)
         self.layers = DocumentLayers(self.document, self.viewer)
         self.runner = QtRunner(self.keeper.session.folder, self, warm=warm)
         self.run_bar = RunBar()
         self.control = RunControl(self.document, self.runner, self.run_bar, self)
-        self.beside = Beside(self)
         # After the control, which says that nothing runs before the loader begins with the next file.
         self.loader = Loader(self.document, self.runner, self.beside, KnownFiles(), self, self.tell, self.warn)
         self.bench = Workbench(
@@ -338,7 +338,10 @@ class MainWindow(QMainWindow):
 
     def closeEvent(self, event: QCloseEvent) -> None:  # noqa: N802 - Qt's name
         """Stop what runs before the window goes."""
+        # Corrections that are under way become a result first.
+        self.page.leave()
         if not self.closing.is_allowed():
+            self.page.enter()
             event.ignore()
             return
         if self.runner.is_busy:
@@ -346,13 +349,12 @@ class MainWindow(QMainWindow):
             self.cancel()
             event.ignore()
             return
-        self.page.leave()
         self.beside.stop()
         for area in self.areas:
             area.shut_down()
         self.runner.close()
         if self.closing.keeps_session:
-            self.keeper.save()
+            self.keeper.leave()
         else:
             self.keeper.close()
         self.viewer.close()

@@ -5,6 +5,7 @@ Every change is saved a moment later, in one small file; the volumes lie in the 
 
 from __future__ import annotations
 
+import functools
 import time
 from pathlib import Path
 
@@ -15,7 +16,9 @@ from plantseg_app.core.volume import Volume
 from plantseg_app.core.workflow import Workflow
 from plantseg_app.errors import PlantSegError
 from plantseg_app.gui import document as doc
+from plantseg_app.gui.qt_runner import Beside
 from plantseg_app.run import session as kept
+from plantseg_app.run.jobs import count_cells
 from plantseg_app.run.store import VolumeRef
 
 _SAVE_AFTER_MS = 300
@@ -36,11 +39,15 @@ class SessionKeeper(QObject):
         What is open.
     session
         The folder that belongs to this window.
+    beside
+        Writes and counts without holding the window up.
     """
 
     failed = Signal(str)
 
-    def __init__(self, document: doc.Document, session: kept.Session, parent: QObject | None = None) -> None:
+    def __init__(
+        self, document: doc.Document, session: kept.Session, beside: Beside, parent: QObject | None = None
+    ) -> None:
         super().__init__(parent)
         self.document = document
         self.session = session
@@ -51,8 +58,11 @@ class SessionKeeper(QObject):
         self._timer.setSingleShot(True)
         self._timer.setInterval(_SAVE_AFTER_MS)
         self._timer.timeout.connect(self.save)
+        self._beside = beside
+        self._in_work: set[int] = set()
         for changed in (document.images_changed, document.workflow_changed, document.results_changed):
             changed.connect(self._timer.start)
+        document.results_changed.connect(self._complete)
 
     def note(self, page: str, **view: object) -> None:
         """Remember which page is open and how the window looks."""
@@ -89,6 +99,37 @@ class SessionKeeper(QObject):
         ref = self.session.store.add(volume)
         self.session.store.pin(ref.key)
         return ref
+
+    def leave(self) -> None:
+        """End the program but not the session: the next start offers to restore it."""
+        for result in list(self.document.results.values()):
+            if result.ref is None:
+                self.document.complete_result(result, ref=self.keep(result.volume))
+        self.save()
+
+    def _complete(self) -> None:
+        """Write results that the window made, such as corrected cells, and count the cells of all."""
+        for result in list(self.document.results.values()):
+            is_counted = result.n_cells is not None or not result.volume.kind.is_labels
+            if (result.ref is not None and is_counted) or id(result.volume) in self._in_work:
+                continue
+            self._in_work.add(id(result.volume))
+            self._beside.ask(
+                functools.partial(self._facts, result),
+                functools.partial(self._take_facts, result),
+                self.failed.emit,
+            )
+
+    def _facts(self, result: doc.Result) -> dict[str, object]:
+        """Return reference and number of cells of a result; called in another thread."""
+        facts: dict[str, object] = {"ref": result.ref or self.keep(result.volume)}
+        if result.volume.kind.is_labels:
+            facts["n_cells"] = count_cells(result.volume.data)
+        return facts
+
+    def _take_facts(self, result: doc.Result, facts: dict[str, object]) -> None:
+        self._in_work.discard(id(result.volume))
+        self.document.complete_result(result, **facts)
 
     def close(self) -> None:
         """End the session cleanly; nothing is offered for restoring at the next start."""

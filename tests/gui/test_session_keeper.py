@@ -11,7 +11,7 @@ from pytestqt.qtbot import QtBot
 
 from plantseg_app.paths import samples_dir, sessions_dir
 from plantseg_app.run.session import Session, find_crashed
-from tests.gui.windows import close, open_files, opened_window, run_until
+from tests.gui.windows import LONG_MS, close, open_files, opened_window, run_until
 
 pytestmark = pytest.mark.gui
 MAP = samples_dir() / "ovule2d" / "ovule2d_boundary_prob.tif"
@@ -37,6 +37,7 @@ def test_images_results_corrections_and_page_come_back(qtbot: QtBot) -> None:
     layer = first.viewer.labels_layer("corrected cells")
     layer.fill((0, 100, 100), 9999)
     first.page.keep()
+    qtbot.waitUntil(lambda: first.document.results["corrected cells"].ref is not None, timeout=LONG_MS)
     corrected = first.document.results["corrected cells"].volume.data.copy()
     first.keeper.save()
     first.keeper.session.close = lambda: None

@@ -94,7 +94,6 @@ class ExportPage(Page):
         if self.folder_line.path is None:
             self.folder_line.set_path(self._usual_folder())
         super().enter()
-        self._measure()
 
     def refresh(self) -> None:
         """List what can be saved."""
@@ -109,6 +108,8 @@ class ExportPage(Page):
         if cells is None:
             self.summary.setText("There are no cells yet.")
             self.histogram.setVisible(False)
+        elif self.isVisible():
+            self._measure()
 
     def _usual_folder(self) -> Path:
         """Return the folder of the preferences, or that of the image, or where the person is at home."""
@@ -168,9 +169,16 @@ class ExportPage(Page):
         cells = self.document.cells
         results = {**self.document.results, **({cells.name: cells} if cells else {})}
         items = [
-            ExportItem(name, result.ref, result.record(), self._boxes[name].isChecked(), self._has_table(result, cells))
+            ExportItem(
+                name,
+                # Not yet written where something was corrected a moment ago.
+                result.ref or self.bench.keep(result.volume),
+                result.record(),
+                self._boxes[name].isChecked(),
+                self._has_table(result, cells),
+            )
             for name, result in results.items()
-            if name in self._boxes and result.ref is not None
+            if name in self._boxes
         ]
         signals = [
             (image.name, image.ref) for image in self.document.images.values() if self._is_measured(image.volume, cells)

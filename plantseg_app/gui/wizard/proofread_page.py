@@ -9,12 +9,10 @@ from PySide6.QtCore import Qt, QTimer
 from PySide6.QtGui import QKeySequence
 from PySide6.QtWidgets import QButtonGroup, QCheckBox, QFormLayout, QGridLayout, QSlider, QSpinBox, QWidget
 
-from plantseg_app.errors import PlantSegError
 from plantseg_app.gui.document import Result
 from plantseg_app.gui.label_editor import LabelEditor, Tool
 from plantseg_app.gui.wizard.page import Page, button, heading, sentence
 from plantseg_app.gui.workbench import Workbench
-from plantseg_app.run.jobs import count_cells
 
 CORRECTED = "corrected cells"
 _TOOLS: tuple[tuple[Tool, str, str, str], ...] = (
@@ -117,7 +115,7 @@ class ProofreadPage(Page):
         if cells is None:
             self.about.setText("There are no cells yet: segment the image first, or open labels.")
         elif not editing:
-            self.about.setText(f"<b>{count_cells(cells.volume.data)} cells</b> in “{cells.name}”.")
+            self.about.setText(f"<b>{cells.cells_in_words}</b> in “{cells.name}”.")
 
     def leave(self) -> None:
         """Keep what was corrected, and put the tools down."""
@@ -181,13 +179,8 @@ class ProofreadPage(Page):
         self._dirty = False
         volume = self._begun_from.volume.replace(data=self.editor.labels.copy())
         inputs = {**self._begun_from.inputs, "corrected by hand": self._begun_from.name}
-        try:
-            ref = self.bench.keep(volume)
-        except PlantSegError as error:
-            self.bench.warn(str(error))
-            return
-        self.document.set_result(Result(CORRECTED, volume, self._begun_from.workflow, inputs, ref))
-        self.kept.setText(f"Kept: {count_cells(volume.data)} cells.")
+        self.document.set_result(Result(CORRECTED, volume, self._begun_from.workflow, inputs))
+        self.kept.setText("Your corrections are kept.")
 
     def _with_editor(self, act: Callable[[LabelEditor], object]) -> None:
         if self.editor is not None:

@@ -17,7 +17,6 @@ from plantseg_app.gui.forms.step_form import StepForm
 from plantseg_app.gui.partition_preview import PartitionPreviewer
 from plantseg_app.gui.wizard.page import Page, button, heading, keep_narrow, sentence
 from plantseg_app.gui.workbench import Workbench
-from plantseg_app.run.jobs import count_cells
 from plantseg_app.run.workflow_edit import group_of, insert_after, nodes_in_group, remove, steps_in_group, swap
 
 DECODING_GROUPS = ("partition", "cluster")
@@ -113,9 +112,7 @@ class SegmentPage(Page):
                 form.set_step(workflow.nodes[name].step)
         self.run_button.setEnabled(bool(self.document.images) and not self.bench.runner.is_busy)
         cells = self.document.cells
-        self.result_label.setText(
-            "" if cells is None else f"<b>{count_cells(cells.volume.data)} cells</b> in “{cells.name}”."
-        )
+        self.result_label.setText("" if cells is None else f"<b>{cells.cells_in_words}</b> in “{cells.name}”.")
         self.comparison.refresh()
 
     # ------------------------------------------------------------------------------------------------ methods
