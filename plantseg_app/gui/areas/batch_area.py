@@ -49,7 +49,7 @@ class BatchArea(Area):
         super().__init__(bench)
         self.table = BatchTable(self)
         self.choices = BatchChoices(bench)
-        self.run_of = BatchRun(bench.runner, self.table, self)
+        self.batch_run = BatchRun(bench.runner, self.table, self)
         self._shown: list[str] = []
         self._beside = Beside(self)
         self._make_list()
@@ -148,8 +148,8 @@ class BatchArea(Area):
             changed.connect(self._refresh)
         self.choices.output.changed.connect(self._refresh)
         self.bench.runner.stopped.connect(self._refresh)
-        self.run_of.moved.connect(self._show_progress)
-        self.run_of.ended.connect(self._show_end)
+        self.batch_run.moved.connect(self._show_progress)
+        self.batch_run.ended.connect(self._show_end)
         delete = QShortcut(QKeySequence.StandardKey.Delete, self.list, self._remove_chosen)
         delete.setContext(Qt.ShortcutContext.WidgetShortcut)
         opening = QShortcut(QKeySequence("Return"), self.list, self._open_chosen)
@@ -159,7 +159,7 @@ class BatchArea(Area):
 
     def take_paths(self, paths: Sequence[Path]) -> None:
         """Add images and the images of folders; what is neither is told."""
-        if self.run_of.is_running:
+        if self.batch_run.is_running:
             self.bench.tell("The batch is running; cancel it, or wait, before you add files.")
             return
         files: list[Path] = []
@@ -190,7 +190,7 @@ class BatchArea(Area):
         return sorted({index.row() for index in self.list.selectionModel().selectedRows()})
 
     def _remove_chosen(self) -> None:
-        if not self.run_of.is_running:
+        if not self.batch_run.is_running:
             self.table.remove(self._chosen)
 
     # ------------------------------------------------------------------------------------------------ running
@@ -202,7 +202,7 @@ class BatchArea(Area):
             if only_failed:
                 failed = {row.path for row in self.table.rows if row.state == "failed"}
                 jobs = [job for job in jobs if job.input in failed]
-            self.run_of.start(jobs, self.choices.job_settings(self.n_threads), resume)
+            self.batch_run.start(jobs, self.choices.job_settings(self.n_threads), resume)
         except (PlantSegError, OSError) as error:
             self.bench.warn(str(error))
         self._refresh()
@@ -229,12 +229,12 @@ class BatchArea(Area):
     def cancel(self) -> None:
         """Stop the batch."""
         self.status.setText("Stopping …")
-        self.run_of.cancel()
+        self.batch_run.cancel()
 
     @property
     def is_busy(self) -> bool:
         """Whether the batch runs."""
-        return self.run_of.is_running
+        return self.batch_run.is_running
 
     @property
     def busy_text(self) -> str:
@@ -252,7 +252,7 @@ class BatchArea(Area):
     # ------------------------------------------------------------------------------------------------ showing
 
     def _refresh(self, *_: object) -> None:
-        rows, is_running = self.table.rows, self.run_of.is_running
+        rows, is_running = self.table.rows, self.batch_run.is_running
         is_free = not is_running and not self.bench.runner.is_busy
         folder = self.choices.output.path
         has_earlier = folder is not None and (folder / f"{SUMMARY_NAME}.jsonl").is_file()
@@ -280,7 +280,7 @@ class BatchArea(Area):
         links = [
             f'<a href="{QUrl.fromLocalFile(str(path)).toString()}">{name}</a>'
             for name, path in targets
-            if path.exists() and not self.run_of.is_running
+            if path.exists() and not self.batch_run.is_running
         ]
         self.links.setText(" · ".join(links))
         self.links.setVisible(bool(links))

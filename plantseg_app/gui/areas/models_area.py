@@ -35,10 +35,10 @@ from plantseg_app.gui.areas.model_table import (
     modalities,
     read_entries,
 )
-from plantseg_app.gui.areas.use_model import use_model
+from plantseg_app.gui.areas.use_model import add_under_free_id, use_model
 from plantseg_app.gui.wizard.page import button, sentence
 from plantseg_app.gui.workbench import Workbench
-from plantseg_app.zoo.library import add_model, remove_model
+from plantseg_app.zoo.library import remove_model
 
 
 class ModelsArea(Area):
@@ -217,14 +217,14 @@ class ModelsArea(Area):
     def add(self, folder: Path) -> None:
         """Copy the model in `folder` among the person's own and show it."""
         try:
-            model = add_model(folder)
+            model_id = add_under_free_id(folder)
         except (PlantSegError, OSError) as error:
             self.bench.warn(str(error))
             return
-        self.bench.tell(f"{model.card.title} was added to your models.")
+        self.bench.tell(f"The model {model_id} is among your models.")
         self._clear_filters()
         self.refresh()
-        self.choose(model.card.id)
+        self.choose(model_id)
 
     def use(self, model_id: str) -> None:
         """Let the open document work with a model, and go to the page where it is run."""

@@ -16,7 +16,7 @@ from plantseg_app.gui.areas.area import Area, Column
 from plantseg_app.gui.areas.training_form import TrainingForm
 from plantseg_app.gui.areas.training_task import EstimateTraining, TrainTask
 from plantseg_app.gui.areas.training_view import TrainingView
-from plantseg_app.gui.areas.use_model import add_trained, use_model
+from plantseg_app.gui.areas.use_model import add_under_free_id, use_model
 from plantseg_app.gui.qt_runner import QtRunner
 from plantseg_app.gui.wizard.page import sentence
 from plantseg_app.gui.workbench import Workbench
@@ -136,6 +136,8 @@ class TrainingArea(Area):
         if self._estimating is not None:
             # It takes a second or two, and the person wants something else now.
             self._estimating = None
+            self.view.start_button.setEnabled(False)
+            self.view.resume_button.setEnabled(False)
             self.runner.stopped.connect(lambda _: self._begin(settings, resume), Qt.ConnectionType.SingleShotConnection)
             return
         if not resume:
@@ -146,6 +148,7 @@ class TrainingArea(Area):
             self._token = self.runner.start(TrainTask(settings, resume, self.bench.document.device, self.n_threads))
         except PlantSegError as error:
             self.bench.warn(str(error))
+            return
         self.view.bar.setValue(0)
         self.view.status.setText("Starting …")
         self._refresh()
@@ -163,7 +166,7 @@ class TrainingArea(Area):
         if folder is None:
             return
         try:
-            model_id = add_trained(folder)
+            model_id = add_under_free_id(folder)
         except (PlantSegError, OSError) as error:
             self.bench.warn(str(error))
             return

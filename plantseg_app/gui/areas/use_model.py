@@ -1,4 +1,4 @@
-"""Letting the open document work with a model; what the areas of models and of training do in the end."""
+"""Adding a model to the person's own, and letting the open document work with it; for several areas."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 from plantseg_app.errors import PlantSegError
 from plantseg_app.gui.workbench import Workbench
 from plantseg_app.run.workflows import workflow_with_model
-from plantseg_app.zoo.card import ModelCard
+from plantseg_app.zoo.card import CARD_FILE, ModelCard
 from plantseg_app.zoo.catalogue import list_models
 from plantseg_app.zoo.library import add_model
 
@@ -26,8 +26,8 @@ def use_model(bench: Workbench, model_id: str) -> None:
         bench.tell(f"The model {model_id} will be used; open an image first.")
 
 
-def add_trained(folder: Path) -> str:
-    """Copy a trained model among the person's own, under an id that is free, and return the id.
+def add_under_free_id(folder: Path) -> str:
+    """Copy a model among the person's own, under an id that is free, and return the id.
 
     A model that was added before is not added again.
 
@@ -36,6 +36,9 @@ def add_trained(folder: Path) -> str:
     RequestError, InputError
         If the folder is no model, or is damaged.
     """
+    if not (folder / CARD_FILE).is_file():
+        # Says what a model's folder looks like.
+        return add_model(folder).card.id
     wanted = ModelCard.read(folder)
     cards = [model.card for model in list_models()]
     for card in cards:

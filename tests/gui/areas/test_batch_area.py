@@ -73,7 +73,7 @@ def test_a_bad_file_is_a_row_and_not_the_end(
     assert batch.choices.output.path == stacks / "cells"
     batch.choices.output.set_path(tmp_path / "out")
     seen: list[float] = []
-    batch.run_of.moved.connect(lambda fraction, _: seen.append(fraction))
+    batch.batch_run.moved.connect(lambda fraction, _: seen.append(fraction))
     qtbot.mouseClick(batch.start_button, Qt.MouseButton.LeftButton)
     assert batch.is_busy
     assert not batch.start_button.isEnabled()

@@ -125,7 +125,21 @@ def test_rubbish_is_refused_in_a_sentence(
     models: Any, bench: Any, tmp_path: Path, tiny_model: Callable[..., Path]
 ) -> None:
     models.add(tmp_path)
-    models.add(tiny_model(tmp_path / "taken", "membranes-3d"))
     assert "card.yaml" in bench.warned[0]
-    assert '"membranes-3d" already' in bench.warned[1]
+    damaged = tiny_model(tmp_path / "damaged")
+    (damaged / "weights.safetensors").write_bytes(b"x")
+    models.add(damaged)
+    assert "1 bytes" in bench.warned[1]
     assert not any(entry.is_own for entry in models.table.entries)
+
+
+def test_an_id_that_is_taken_gets_a_number(
+    models: Any, bench: Any, tmp_path: Path, tiny_model: Callable[..., Path]
+) -> None:
+    folder = tiny_model(tmp_path / "taken", "membranes-3d")
+    models.add(folder)
+    assert models.chosen.id == "membranes-3d-2"
+    # The same weights once more are no further model.
+    models.add(folder)
+    assert [entry.id for entry in models.table.entries if entry.is_own] == ["membranes-3d-2"]
+    assert bench.warned == []

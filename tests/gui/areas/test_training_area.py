@@ -271,24 +271,37 @@ def test_what_cannot_be_trained_is_said(training: Any, bench: Any, pair: Any, tm
     assert training.view.start_button.isEnabled()
 
 
-def test_closing_asks_while_a_training_runs(
-    window: Any, open_area: Callable[[str], Any], pair: Any, home: Path, tmp_path: Path, qtbot: QtBot
-) -> None:
-    from PySide6.QtWidgets import QMessageBox
+def test_closing_asks_while_a_training_runs(training: Any, home: Path, qtbot: QtBot) -> None:
+    from PySide6.QtGui import QCloseEvent
+    from PySide6.QtWidgets import QMainWindow, QMessageBox
 
-    training = open_area("Train")
-    training.n_threads = 1
-    fill(training.form, pair, tmp_path)
+    from plantseg_app.gui.areas.closing import ClosingQuestion
+    from plantseg_app.train.journal import read_record
+
+    class Window(QMainWindow):
+        def closeEvent(self, event: QCloseEvent) -> None:  # noqa: N802 - Qt's name
+            if closing.agrees(event):
+                training.shut_down()
+                event.accept()
+
+    window = Window()
+    qtbot.addWidget(window)
+    closing = ClosingQuestion(window, [training])
+    window.show()
     training.form.name.setText("asked")
     change(training.form.main["stopping"], steps=100_000)
     training.start()
-    qtbot.waitUntil(lambda: len(training.view.curve.rows) >= 1, timeout=60_000)
+    # A checkpoint is written after each validation was told.
+    qtbot.waitUntil(lambda: len(training.view.curve.rows) >= 2, timeout=60_000)
+    child = training.runner._worker.pid
     window.close()
     assert window.isVisible()
+    assert training.is_busy
     (box,) = window.findChildren(QMessageBox)
     assert "asked" in box.informativeText()
     next(button for button in box.buttons() if "Stop" in button.text()).click()
     qtbot.waitUntil(lambda: not window.isVisible(), timeout=30_000)
-    from plantseg_app.train.journal import read_record
-
+    assert not training.is_busy
+    with pytest.raises(ProcessLookupError):
+        os.kill(child, 0)
     assert read_record(home / "trainings" / "asked").has_checkpoint
