@@ -61,6 +61,11 @@ class TrainingRecord:
         return Path(self.settings.output).name
 
     @property
+    def is_complete(self) -> bool:
+        """Whether it has a model and took all its steps, so that there is nothing to resume."""
+        return self.is_finished and self.step >= self.settings.stopping.steps
+
+    @property
     def step(self) -> int:
         """The step of the last validation."""
         return int(self.rows[-1]["step"]) if self.rows else 0

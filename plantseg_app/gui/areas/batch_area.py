@@ -342,6 +342,7 @@ class BatchArea(Area):
             document.add_image(OpenImage(row.path.stem, role.key, image[0], row.path, read, image[1])),
             document.add_image(OpenImage(f"{row.path.stem} result", result_role, result[0], row.output, ref=result[1])),
         ]
+        self.bench.tell(f"{row.path.name} and its result are open.")
         self.bench.go_to("Proofread" if kind is Kind.LABELS else "Load")
 
 

@@ -119,7 +119,8 @@ class TrainingView(QWidget):
         self.box.setEnabled(not is_running)
         self.start_button.setEnabled(is_free and can_start)
         self.stop_button.setEnabled(is_running)
-        self.resume_button.setEnabled(is_free and self.record is not None)
+        record = self.record
+        self.resume_button.setEnabled(is_free and record is not None and not record.is_complete)
         self.use_button.setEnabled(not is_running and self.has_model)
         self.folder_button.setEnabled(self.folder is not None)
         self.bar.setVisible(is_running)

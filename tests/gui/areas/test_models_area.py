@@ -54,7 +54,7 @@ def test_the_details_are_those_of_the_card(models: Any) -> None:
 
     assert models.choose("nuclei-2d")
     card = find_model("nuclei-2d").card
-    text = models.details.head.text() + models.details.body.text()
+    text = (models.details.head.text() + models.details.body.text()).replace("\u200b", "")
     facts = (card.title, card.licence, card.scores[0].data, f"{card.scores[0].value:g}", card.data[0].licence, card.id)
     for fact in (*facts, "checked: they are those that the card describes"):
         assert fact in text

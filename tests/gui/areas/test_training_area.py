@@ -106,6 +106,7 @@ def test_from_stacks_to_a_model_that_is_used(training: Any, bench: Any, home: Pa
     assert "has a model" in view.status.text()
     assert view.folder == folder
     assert form.name.text() != "leaf"
+    assert not view.resume_button.isEnabled()
 
     qtbot.mouseClick(view.use_button, Qt.MouseButton.LeftButton)
     assert (home / "models" / "leaf" / "card.yaml").is_file()
@@ -271,22 +272,24 @@ def test_what_cannot_be_trained_is_said(training: Any, bench: Any, pair: Any, tm
     assert training.view.start_button.isEnabled()
 
 
-def test_closing_asks_while_a_training_runs(training: Any, home: Path, qtbot: QtBot) -> None:
+def test_closing_asks_while_a_training_runs(training: Any, bench: Any, home: Path, qtbot: QtBot) -> None:
     from PySide6.QtGui import QCloseEvent
     from PySide6.QtWidgets import QMainWindow, QMessageBox
 
-    from plantseg_app.gui.areas.closing import ClosingQuestion
+    from plantseg_app.gui.closing import Closing
     from plantseg_app.train.journal import read_record
 
     class Window(QMainWindow):
         def closeEvent(self, event: QCloseEvent) -> None:  # noqa: N802 - Qt's name
-            if closing.agrees(event):
+            if closing.is_allowed():
                 training.shut_down()
                 event.accept()
+            else:
+                event.ignore()
 
     window = Window()
     qtbot.addWidget(window)
-    closing = ClosingQuestion(window, [training])
+    closing = Closing(window, bench.document, [training])
     window.show()
     training.form.name.setText("asked")
     change(training.form.main["stopping"], steps=100_000)
