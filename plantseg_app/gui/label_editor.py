@@ -7,12 +7,15 @@ segmentation it began with stays as it was.
 from __future__ import annotations
 
 import enum
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from napari.layers import Labels
 from numpy.typing import NDArray
 from PySide6.QtCore import QObject, Signal
+
+if TYPE_CHECKING:
+    # napari takes long to import, and the window appears before it.
+    from napari.layers import Labels
 
 
 class Tool(enum.StrEnum):

@@ -6,6 +6,9 @@ what they are (``setProperty("role", "error")``), never what colour they have.
 
 from __future__ import annotations
 
+import re
+import sys
+from collections.abc import Mapping
 from typing import Literal
 
 from PySide6.QtCore import QObject, Qt, Signal
@@ -52,6 +55,10 @@ class Style(QObject):
         self._wish, self._font_size_pt = theme, font_size_pt
         self._show()
 
+    def refresh(self) -> None:
+        """Show it again, because there are widgets of napari now."""
+        self._show()
+
     def _follow_system(self) -> None:
         if self._wish == "system":
             self._show()
@@ -74,13 +81,30 @@ def system_theme() -> ThemeName:
 
 
 def style_sheet(theme: ThemeName, font_size_pt: int) -> str:
-    """Return the style sheet of the whole application."""
+    """Return the style sheet of the whole application; without napari's part until napari has been imported.
+
+    Importing napari takes longer than a person waits for a window to appear, and its widgets are not there before.
+    """
+    variables = {**THEMES[theme].variables(), "font_size": f"{font_size_pt}pt"}
+    own = _filled((resources_dir() / "style" / "window.qss").read_text(encoding="utf-8"), variables, font_size_pt)
+    if "napari.qt" not in sys.modules:
+        return own
     from napari.qt import get_qapp, get_stylesheet
 
     get_qapp()  # makes the pictures that napari's style sheet names known to Qt
-    variables = {**THEMES[theme].variables(), "font_size": f"{font_size_pt}pt"}
-    own = str(resources_dir() / "style" / "window.qss")
-    return str(get_stylesheet(theme, extra=[own], extra_variables=variables))
+    return f"{get_stylesheet(theme, extra_variables=variables)}\n{own}"
+
+
+def _filled(template: str, variables: Mapping[str, str], font_size_pt: int) -> str:
+    """Return the style sheet with values for the names in double braces, in the manner of napari's own.
+
+    >>> _filled("a { color: {{ text }}; font-size: {{ increase(font_size, 2) }}; }", {"text": "#fff"}, 10)
+    'a { color: #fff; font-size: 12pt; }'
+    """
+    larger = re.sub(
+        r"\{\{ increase\(font_size, (\d+)\) \}\}", lambda found: f"{font_size_pt + int(found[1])}pt", template
+    )
+    return re.sub(r"\{\{ (\w+) \}\}", lambda found: variables[found[1]], larger)
 
 
 def qt_palette(colours: Colours) -> QPalette:

@@ -1,26 +1,29 @@
 """The canvas: with `box_outline` the only module that touches napari's layers, to mend a change of napari in one place.
 
-Uses napari's public pieces, a `ViewerModel` shown by a `QtViewer`, inside a window of our own.
+Uses napari's public pieces, a `ViewerModel` shown by a `QtViewer`, inside a window of our own. napari takes seconds to
+import, so it is imported after the window has been painted, or when something is to be shown.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 import numpy as np
-from napari.components import ViewerModel
-from napari.layers import Image, Labels, Layer, Shapes
-from napari.qt import QtViewer, get_qapp, get_stylesheet
-from napari.utils.colormaps import DirectLabelColormap
 from numpy.typing import NDArray
+from PySide6.QtCore import QTimer
+from PySide6.QtGui import QPaintEvent
+from PySide6.QtWidgets import QVBoxLayout, QWidget
 
 from plantseg_app.core.volume import Kind, Volume
 from plantseg_app.gui.canvas_names import name_controls
 from plantseg_app.gui.geometry import Grid, grid_of
+from plantseg_app.gui.qt_runner import Beside
 
 if TYPE_CHECKING:
-    from PySide6.QtWidgets import QWidget
+    from napari.components import ViewerModel
+    from napari.layers import Labels, Layer
+    from napari.qt import QtViewer
 
 Box = tuple[slice, slice, slice]
 """A part of a volume along Z, Y, X."""
@@ -31,6 +34,29 @@ _PREVIEW_OPACITY, _LABELS_OPACITY, _MAP_OPACITY = 0.6, 0.5, 0.7
 _DRAWING = "drawing"
 
 
+class _Place(QWidget):
+    """An empty place in the window, until something is put there."""
+
+    def __init__(self, on_first_paint: Callable[[], None] | None = None) -> None:
+        super().__init__()
+        self._on_first_paint = on_first_paint
+        column = QVBoxLayout(self)
+        column.setContentsMargins(0, 0, 0, 0)
+
+    def put(self, widget: QWidget) -> None:
+        """Fill the place with `widget`."""
+        layout = self.layout()
+        if layout is not None:
+            layout.addWidget(widget)
+
+    def paintEvent(self, event: QPaintEvent) -> None:  # noqa: N802 - Qt's name
+        """Tell of the first paint, once it is over."""
+        super().paintEvent(event)
+        if self._on_first_paint is not None:
+            QTimer.singleShot(0, self._on_first_paint)
+            self._on_first_paint = None
+
+
 class Viewer:
     """Images and labels in layers, one for each volume shown.
 
@@ -38,35 +64,78 @@ class Viewer:
     ----------
     theme
         ``"dark"`` or ``"light"``.
+    beside
+        Imports what napari needs while the window can be used; without it napari is imported when it is needed.
     """
 
-    def __init__(self, theme: str = "dark") -> None:
-        get_qapp()  # registers napari's icons with the application that runs
-        self.model = ViewerModel()
-        self.model.theme = theme
+    def __init__(self, theme: str = "dark", beside: Beside | None = None) -> None:
         self.palette: Sequence[str] = ()
-        self._widget: QtViewer | None = QtViewer(self.model)
-        # Files dropped on the canvas are the window's business, not napari's.
-        self._widget.setAcceptDrops(False)
+        self._theme = theme
+        self._beside = beside
+        self._model: ViewerModel | None = None
+        self._qt_viewer: QtViewer | None = None
+        self._is_closed = False
+        self._followers: list[Callable[[], None]] = []
+        self._when_started: list[Callable[[], None]] = []
+        self._canvas_place = _Place(self._prepare if beside is not None else None)
+        self._list_place, self._controls_place = _Place(), _Place()
 
     @property
-    def widget(self) -> QtViewer:
-        """The canvas with its sliders."""
-        if self._widget is None:
-            raise RuntimeError("The viewer has been closed.")
-        return self._widget
+    def widget(self) -> QWidget:
+        """The canvas with its sliders, to be put into the window."""
+        return self._canvas_place
 
     @property
     def layer_list(self) -> QWidget:
         """The list of layers, to be put into the window."""
-        widget: QWidget = self.widget.layers
-        return widget
+        return self._list_place
 
     @property
     def layer_controls(self) -> QWidget:
         """The controls of the chosen layer, to be put into the window."""
-        widget: QWidget = self.widget.controls
-        return widget
+        return self._controls_place
+
+    @property
+    def model(self) -> ViewerModel:
+        """Napari's model of what is shown; makes the canvas if it is not there yet."""
+        if self._model is None:
+            self.start()
+        if self._model is None:
+            raise RuntimeError("The viewer has been closed.")
+        return self._model
+
+    def start(self) -> None:
+        """Make the canvas, unless it is there."""
+        if self._model is not None or self._is_closed:
+            return
+        from napari.components import ViewerModel
+        from napari.qt import QtViewer, get_qapp
+
+        get_qapp()  # registers napari's icons with the application that runs
+        self._model = ViewerModel()
+        self._model.theme = self._theme
+        self._qt_viewer = QtViewer(self._model)
+        # Files dropped on the canvas are the window's business, not napari's.
+        self._qt_viewer.setAcceptDrops(False)
+        self._canvas_place.put(self._qt_viewer)
+        self._list_place.put(self._qt_viewer.layers)
+        self._controls_place.put(self._qt_viewer.controls)
+        for follower in self._followers:
+            self._follow_view(follower)
+        for started in self._when_started:
+            started()
+
+    def when_started(self, callback: Callable[[], None]) -> None:
+        """Call `callback` once the canvas is there; at once if it is."""
+        if self._model is not None:
+            callback()
+        else:
+            self._when_started.append(callback)
+
+    def _prepare(self) -> None:
+        """Import the half of napari that knows no Qt in a thread, then make the canvas."""
+        if self._beside is not None:
+            self._beside.ask(_import_napari, lambda _: self.start(), lambda _: self.start())
 
     # ------------------------------------------------------------------------------------------------ layers
 
@@ -79,7 +148,7 @@ class Viewer:
     def show_array(self, data: NDArray[Any], kind: Kind, grid: Grid, name: str) -> None:
         """Show a plain array (Z, Y, X), such as a map that is still growing or a preview of a crop."""
         layer = self._find(name)
-        same = layer is not None and layer.data.shape == data.shape and isinstance(layer, Labels) == kind.is_labels
+        same = layer is not None and layer.data.shape == data.shape and _is_labels(layer) == kind.is_labels
         if layer is None or not same:
             self._put(name, data, kind, grid, True)
             return
@@ -108,12 +177,13 @@ class Viewer:
         layer = self._find(name)
         if layer is not None:
             self.model.layers.remove(layer)
-        if not self.model.layers:
+        if layer is not None and not self.model.layers:
             self.model.canvas.overlays.scale_bar.visible = False
 
     def clear(self) -> None:
         """Remove all layers."""
-        self.model.layers.clear()
+        for name in self.layer_names():
+            self.remove(name)
 
     def rename(self, old: str, new: str) -> None:
         """Call the layer `old` by another name, in place of one that has it."""
@@ -130,7 +200,7 @@ class Viewer:
 
     def layer_names(self) -> list[str]:
         """Return the names of the layers, lowest first."""
-        return [layer.name for layer in self.model.layers]
+        return [layer.name for layer in self._layers()]
 
     def visible_names(self) -> list[str]:
         """Return the names of the layers that are shown, lowest first."""
@@ -167,10 +237,14 @@ class Viewer:
     def labels_layer(self, name: str) -> Labels | None:
         """Return napari's own labels layer of this name, for the tools that edit it."""
         layer = self._find(name)
-        return layer if isinstance(layer, Labels) else None
+        return layer if _is_labels(layer) else None
 
     def _find(self, name: str) -> Layer | None:
-        return next((layer for layer in self.model.layers if layer.name == name), None)
+        return next((layer for layer in self._layers() if layer.name == name), None)
+
+    def _layers(self) -> Sequence[Layer]:
+        """Return the layers; none while there is no canvas."""
+        return [] if self._model is None else list(self._model.layers)
 
     def _put(self, name: str, data: NDArray[Any], kind: Kind, grid: Grid, visible: bool) -> None:
         old = self._find(name)
@@ -193,6 +267,8 @@ class Viewer:
         self._name_controls()
 
     def _layers_for(self, data: NDArray[Any], kind: Kind, common: dict[str, Any]) -> list[Layer]:
+        from napari.layers import Image, Labels
+
         if kind.is_labels:
             planes = data if data.ndim == 4 else data[None]
             names = [common["name"]] if data.ndim == 3 else [f"{common['name']} {i + 1}" for i in range(len(planes))]
@@ -233,17 +309,15 @@ class Viewer:
 
     def set_theme(self, theme: str) -> None:
         """Use napari's ``"dark"`` or ``"light"`` colours on the canvas."""
-        self.model.theme = theme
-
-    def stylesheet(self) -> str:
-        """Return napari's style sheet for the theme, so that the window around the canvas fits it."""
-        return str(get_stylesheet(self.model.theme))
+        self._theme = theme
+        if self._model is not None:
+            self._model.theme = theme
 
     def set_palette(self, colours: Sequence[str]) -> None:
         """Colour all labels from `colours` ("#rrggbb") in turn; an empty list means napari's own."""
         self.palette = tuple(colours)
-        for layer in self.model.layers:
-            if isinstance(layer, Labels):
+        for layer in self._layers():
+            if _is_labels(layer):
                 self._coloured(layer)
 
     def _coloured(self, layer: Labels) -> Labels:
@@ -251,7 +325,10 @@ class Viewer:
             from napari.utils.colormaps import CyclicLabelColormap
 
             layer.colormap = CyclicLabelColormap(colors=[_rgba(colour) for colour in self.palette])
-        elif isinstance(layer.colormap, DirectLabelColormap):
+            return layer
+        from napari.utils.colormaps import DirectLabelColormap
+
+        if isinstance(layer.colormap, DirectLabelColormap):
             layer.new_colormap()
         return layer
 
@@ -266,25 +343,29 @@ class Viewer:
     @property
     def is_3d(self) -> bool:
         """Whether the volume is shown rather than a slice."""
-        return bool(self.model.dims.ndisplay == 3)
+        return self._model is not None and bool(self._model.dims.ndisplay == 3)
 
     def set_outlines(self, name: str, on: bool) -> None:
         """Draw the labels `name` as outlines, or filled."""
         layer = self._find(name)
-        if isinstance(layer, Labels):
+        if _is_labels(layer):
             layer.contour = 2 if on else 0
             layer.opacity = 1.0 if on else _LABELS_OPACITY
 
     def set_side_by_side(self, on: bool, names: Sequence[str] = ()) -> None:
         """Show the layers `names`, each in a tile of its own, or all layers on top of each other."""
         if on:
-            for layer in self.model.layers:
+            for layer in self._layers():
                 layer.visible = layer.name in names
-        self.model.canvas.grid.enabled = on
+        if self._model is not None:
+            self._model.canvas.grid.enabled = on
 
     def picture(self) -> NDArray[np.uint8]:
         """Return what the canvas shows, (Y, X, 4) RGBA."""
-        return np.asarray(self.widget.screenshot(flash=False))
+        self.start()
+        if self._qt_viewer is None:
+            raise RuntimeError("The viewer has been closed.")
+        return np.asarray(self._qt_viewer.screenshot(flash=False))
 
     # ------------------------------------------------------------------------------------------------ places
 
@@ -308,6 +389,11 @@ class Viewer:
 
     def on_view_change(self, callback: Callable[[], None]) -> None:
         """Call `callback` whenever another slice is shown or the view is moved or zoomed."""
+        self._followers.append(callback)
+        if self._model is not None:
+            self._follow_view(callback)
+
+    def _follow_view(self, callback: Callable[[], None]) -> None:
         self.model.dims.events.current_step.connect(lambda _event: callback())
         self.model.scene.camera.events.center.connect(lambda _event: callback())
         self.model.scene.camera.events.zoom.connect(lambda _event: callback())
@@ -328,6 +414,8 @@ class Viewer:
         if layer is None:
             return
         self.stop_drawing()
+        from napari.layers import Shapes
+
         shapes = Shapes(
             ndim=3,
             name=_DRAWING,
@@ -365,9 +453,23 @@ class Viewer:
 
     def close(self) -> None:
         """Release the canvas; the viewer cannot be used afterwards."""
-        if self._widget is not None:
-            self._widget.close()
-            self._widget = None
+        self._is_closed = True
+        if self._qt_viewer is not None:
+            self._qt_viewer.close()
+            self._qt_viewer = None
+
+
+def _import_napari() -> None:
+    import napari.components
+    import napari.layers  # noqa: F401
+
+
+def _is_labels(layer: Layer | None) -> TypeGuard[Labels]:
+    if layer is None:
+        return False
+    from napari.layers import Labels
+
+    return isinstance(layer, Labels)
 
 
 def _channel_colormaps(count: int) -> list[str]:

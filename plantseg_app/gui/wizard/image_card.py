@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from PySide6.QtCore import Qt, Signal
-from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QSizePolicy, QToolButton, QVBoxLayout, QWidget
-from superqt import QElidingLabel
+from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QToolButton, QVBoxLayout, QWidget
 
 from plantseg_app.gui.document import OpenImage
+from plantseg_app.gui.elided_label import ElidedLabel
 from plantseg_app.gui.reading_dialog import shape_in_words
 from plantseg_app.gui.role_combo import RoleCombo
 from plantseg_app.gui.thumbnail import middle_slice, pixmap, small_picture
@@ -39,9 +39,7 @@ class ImageCard(QFrame):
         self.picture = QLabel()
         self.picture.setFixedSize(_PICTURE_PX, _PICTURE_PX)
         self.picture.setAlignment(Qt.AlignmentFlag.AlignCenter)
-        self.title = QElidingLabel(name)
-        self.title.setElideMode(Qt.TextElideMode.ElideMiddle)
-        self.title.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
+        self.title = ElidedLabel(name)
         self.about = QLabel()
         self.about.setWordWrap(True)
         self.settings_button = _tool(
@@ -90,7 +88,7 @@ class ImageCard(QFrame):
             self._shown = volume.data
             picture = small_picture(middle_slice(volume), volume.kind.is_labels)
             self.picture.setPixmap(pixmap(picture, _PICTURE_PX, _PICTURE_PX))
-        self.title.setText(image.name)
+        self.title.set_text(image.name)
         self.title.setToolTip(str(image.path) if image.path is not None else image.name)
         self.about.setText(f"{shape_in_words(volume.data.shape)}, {_depth(volume.data.dtype)}")
         self.settings_button.setEnabled(image.path is not None)
