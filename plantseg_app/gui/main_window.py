@@ -93,7 +93,8 @@ class MainWindow(QMainWindow):
         self.run_bar = RunBar()
         self.control = RunControl(self.document, self.runner, self.run_bar, self)
         # After the control, which says that nothing runs before the loader begins with the next file.
-        self.loader = Loader(self.document, self.runner, self.beside, KnownFiles(), self, self.tell, self.warn)
+        known = KnownFiles(self.preferences)
+        self.loader = Loader(self.document, self.runner, self.beside, known, self, self.tell, self.warn)
         self.bench = Workbench(
             document=self.document,
             runner=self.runner,
@@ -195,9 +196,11 @@ class MainWindow(QMainWindow):
         self.loader.progressed.connect(self.run_bar.show_progress)
         self.loader.ended.connect(self._after_loading)
 
-    def _take_preferences(self, wanted: Preferences, _before: Preferences | None = None) -> None:
-        self.style_sheet.apply(wanted.appearance.theme, wanted.appearance.font_size_pt)
-        self.viewer.set_palette(LABEL_PALETTES[wanted.appearance.label_palette].colours)
+    def _take_preferences(self, wanted: Preferences, before: Preferences | None = None) -> None:
+        # Each file that is opened changes the preferences, and a style sheet takes long to put on.
+        if before is None or wanted.appearance != before.appearance:
+            self.style_sheet.apply(wanted.appearance.theme, wanted.appearance.font_size_pt)
+            self.viewer.set_palette(LABEL_PALETTES[wanted.appearance.label_palette].colours)
         self.document.device = wanted.computing.device
         self.control.n_threads = wanted.computing.threads
         for area in self.areas:

@@ -107,21 +107,23 @@ class Folders(_Part):
 
 
 class ReadingAnswer(_Part):
-    """What a person said about a kind of file that does not say it itself.
+    """What a person said about a kind of file that does not say it itself; see `plantseg_app.run.reading.Reading`.
 
     Attributes
     ----------
-    axes
-        What the stored axes are, such as ``ZYX``.
+    parts
+        The channels to open (number, "gray" or None for the only one), each with the role of its image.
+    dataset, axes, time
+        The image in the file, what its axes are, such as ``ZYX``, and the time point.
     voxel_size_um
         Edge lengths of a voxel Z, Y, X.
-    roles
-        What each channel shows, in their order.
     """
 
+    parts: tuple[tuple[int | str | None, str], ...] = ()
+    dataset: str | None = None
     axes: str | None = None
+    time: int | None = None
     voxel_size_um: tuple[Micrometre, Micrometre, Micrometre] | None = None
-    roles: tuple[str, ...] = ()
 
 
 class Preferences(_Part):
@@ -164,6 +166,10 @@ class Preferences(_Part):
         """Return a copy that remembers `answer` for files of `kind`; the oldest of very many is forgotten."""
         others = {name: known for name, known in self.reading.items() if name != kind}
         return self.replace(reading=dict([*others.items(), (kind, answer)][-_MOST_KINDS:]))
+
+    def without_reading(self, kind: str) -> Self:
+        """Return a copy that asks again about files of `kind`."""
+        return self.replace(reading={name: known for name, known in self.reading.items() if name != kind})
 
     def without_memory(self) -> Self:
         """Return a copy that has forgotten files and answers; what was chosen stays."""

@@ -65,7 +65,8 @@ class Viewer:
     theme
         ``"dark"`` or ``"light"``.
     beside
-        Imports what napari needs while the window can be used; without it napari is imported when it is needed.
+        A thread of its own, in which half of napari is imported while the window can be used; without one napari is
+        imported when it is needed.
     """
 
     def __init__(self, theme: str = "dark", beside: Beside | None = None) -> None:
@@ -454,6 +455,8 @@ class Viewer:
     def close(self) -> None:
         """Release the canvas; the viewer cannot be used afterwards."""
         self._is_closed = True
+        if self._beside is not None:
+            self._beside.stop()
         if self._qt_viewer is not None:
             self._qt_viewer.close()
             self._qt_viewer = None

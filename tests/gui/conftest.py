@@ -83,6 +83,7 @@ def loading(qtbot: QtBot, one_runner: Any, own_home: None) -> Iterator[SimpleNam
     from plantseg_app.gui.document import Document
     from plantseg_app.gui.known_files import KnownFiles
     from plantseg_app.gui.loader import Loader
+    from plantseg_app.gui.preferences import PreferenceStore
     from plantseg_app.gui.qt_runner import Beside
 
     window = QWidget()
@@ -90,7 +91,7 @@ def loading(qtbot: QtBot, one_runner: Any, own_home: None) -> Iterator[SimpleNam
     window.show()
     told: list[str] = []
     warned: list[str] = []
-    document, beside, known = Document(window), Beside(window), KnownFiles()
+    document, beside, known = Document(window), Beside(window), KnownFiles(PreferenceStore())
     loader = Loader(document, one_runner, beside, known, window, told.append, warned.append)
     yield SimpleNamespace(
         loader=loader, document=document, known=known, window=window, told=told, warned=warned, runner=one_runner

@@ -1,44 +1,36 @@
-"""Recent files and remembered answers survive, and damage in their file does not."""
+"""What is remembered about files survives in the preferences."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-import pytest
-
 from plantseg_app.gui.known_files import KnownFiles
+from plantseg_app.gui.preferences import PreferenceStore
+from plantseg_app.run.reading import Part, Reading
+
+
+def known_in(folder: Path) -> KnownFiles:
+    return KnownFiles(PreferenceStore(folder / "preferences.json"))
 
 
 def test_the_newest_file_is_first_and_comes_once(tmp_path: Path) -> None:
-    known = KnownFiles(tmp_path / "known.json")
+    known = known_in(tmp_path)
     for name in ("a.tif", "b.tif", "ü c.tif", "a.tif"):
         known.add_recent(tmp_path / name)
-    again = KnownFiles(tmp_path / "known.json")
-    assert [recent.path.name for recent in again.recent()] == ["a.tif", "ü c.tif", "b.tif"]
-    again.forget_recent()
-    assert not KnownFiles(tmp_path / "known.json").recent()
+    assert [recent.name for recent in known_in(tmp_path).recent()] == ["a.tif", "ü c.tif", "b.tif"]
 
 
 def test_an_answer_is_kept_until_it_is_forgotten(tmp_path: Path) -> None:
-    known = KnownFiles(tmp_path / "known.json")
-    known.remember("sort", {"parts": [[0, "nuclei"]]})
-    assert KnownFiles(tmp_path / "known.json").answer("sort") == {"parts": [[0, "nuclei"]]}
-    assert known.answer("other") is None
-    known.forget("sort")
-    assert KnownFiles(tmp_path / "known.json").answer("sort") is None
-
-
-@pytest.mark.parametrize("text", ["", "[]", "{", '{"recent": [1], "answers": {}}', '{"recent": [], "answers": [3]}'])
-def test_a_damaged_file_is_forgotten(tmp_path: Path, text: str) -> None:
-    file = tmp_path / "known.json"
-    file.write_text(text, encoding="utf-8")
-    known = KnownFiles(file)
-    known.add_recent(tmp_path / "a.tif")
-    assert [recent.path.name for recent in KnownFiles(file).recent()] == ["a.tif"]
-
-
-def test_a_folder_that_cannot_be_written_keeps_nobody_from_working(tmp_path: Path) -> None:
-    (tmp_path / "no folder").write_text("", encoding="utf-8")
-    known = KnownFiles(tmp_path / "no folder" / "known.json")
-    known.add_recent(tmp_path / "a.tif")
-    assert known.recent()
+    known = known_in(tmp_path)
+    reading = Reading((Part(1, "nuclei"), Part("gray", "signal")), "a/b", "Z-YX", 3, (0.5, 0.2, 0.2))
+    alone = Reading((Part(None, "labels"),))
+    known.remember("sort", reading.to_plain())
+    known.remember("other", alone.to_plain())
+    again = known_in(tmp_path)
+    assert Reading.from_plain(again.answer("sort") or {}) == reading
+    assert Reading.from_plain(again.answer("other") or {}) == alone
+    assert again.answer("third") is None
+    again.forget("sort")
+    again.forget("third")
+    assert known_in(tmp_path).answer("sort") is None
+    assert known_in(tmp_path).answer("other") is not None

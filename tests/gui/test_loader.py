@@ -49,7 +49,7 @@ def test_files_with_complete_metadata_open_in_order_without_a_question(
     ]
     assert np.array_equal(loading.document.images["c"].volume.data, tifffile.imread(files[2]))
     assert not loading.warned
-    assert [recent.path for recent in loading.known.recent()] == files[::-1]
+    assert loading.known.recent() == tuple(files[::-1])
 
 
 def test_one_bad_file_is_one_sentence_and_stops_nothing(

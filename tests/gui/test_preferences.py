@@ -36,7 +36,11 @@ FULL = Preferences(
     folders=Folders(models="/big/models", output="/out"),
     tour_seen=True,
     recent_files=("/a.tif", "/b.tif"),
-    reading={"tif 4D uint8": ReadingAnswer(axes="ZCYX", voxel_size_um=(1, 0.5, 0.5), roles=("membrane", "nuclei"))},
+    reading={
+        "tif 4D uint8": ReadingAnswer(
+            axes="ZCYX", voxel_size_um=(1, 0.5, 0.5), parts=((0, "membranes"), ("gray", "nuclei"))
+        )
+    },
 )
 
 

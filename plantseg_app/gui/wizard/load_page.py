@@ -10,7 +10,6 @@ from PySide6.QtWidgets import QFileDialog, QVBoxLayout
 
 from plantseg_app.core.volume import VoxelSize
 from plantseg_app.errors import InputError, PlantSegError
-from plantseg_app.gui.known_files import RecentFile
 from plantseg_app.gui.loader import Loader
 from plantseg_app.gui.wizard.image_card import ImageCard
 from plantseg_app.gui.wizard.page import Page, button, heading
@@ -123,10 +122,10 @@ class LoadPage(Page):
     def _look_for_recent(self) -> None:
         recent = self.loader.known.recent()
 
-        def look() -> list[tuple[RecentFile, bool]]:
-            return [(known, known.path.exists()) for known in recent]
+        def look() -> list[tuple[Path, float | None]]:
+            return [(path, _changed_s(path)) for path in recent]
 
-        def show(found: list[tuple[RecentFile, bool]]) -> None:
+        def show(found: list[tuple[Path, float | None]]) -> None:
             self.recent.show_files(found if not self.document.images else [])
 
         # A drive that is not there may take seconds to say so.
@@ -165,3 +164,11 @@ class LoadPage(Page):
         size = self.document.images[name].volume.voxel_size_um
         for other in [other for other in self.document.images if other != name]:
             self._set_voxel_size(other, size)
+
+
+def _changed_s(path: Path) -> float | None:
+    """Return when a file was changed, in seconds since 1970; None when it cannot be looked at."""
+    try:
+        return path.stat().st_mtime
+    except OSError:
+        return None

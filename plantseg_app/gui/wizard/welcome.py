@@ -11,7 +11,6 @@ from PySide6.QtCore import Qt, Signal
 from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import QFrame, QLabel, QPushButton, QSizePolicy, QVBoxLayout, QWidget
 
-from plantseg_app.gui.known_files import RecentFile
 from plantseg_app.gui.wizard.page import button, heading
 
 _MOST_SHOWN = 6
@@ -61,12 +60,12 @@ class RecentFiles(QWidget):
         self._buttons: list[RecentButton] = []
         self.setVisible(False)
 
-    def show_files(self, files: Sequence[tuple[RecentFile, bool]]) -> None:
-        """Show files, each with whether it is still there."""
+    def show_files(self, files: Sequence[tuple[Path, float | None]]) -> None:
+        """Show files, each with when it was changed, in seconds since 1970; None for one that is gone."""
         for made in self._buttons:
             self._column.removeWidget(made)
             made.deleteLater()
-        self._buttons = [RecentButton(recent, is_there) for recent, is_there in files[:_MOST_SHOWN]]
+        self._buttons = [RecentButton(path, changed_s) for path, changed_s in files[:_MOST_SHOWN]]
         for made in self._buttons:
             made.clicked.connect(lambda _checked, path=made.path: self.chosen.emit(path))
             self._column.addWidget(made)
@@ -74,18 +73,19 @@ class RecentFiles(QWidget):
 
 
 class RecentButton(QPushButton):
-    """A file that was opened before: its name, and below it its folder and the day, shortened to the width there is."""
+    """A file that was opened before: its name, and below it its day and folder, shortened to the width there is."""
 
-    def __init__(self, recent: RecentFile, is_there: bool, parent: QWidget | None = None) -> None:
+    def __init__(self, path: Path, changed_s: float | None, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self.path = recent.path
-        where = f"{day(recent.opened_s)}, {_short(recent.path.parent)}"
-        self._lines = (recent.path.name, where if is_there else f"no longer there: {_short(recent.path.parent)}")
+        self.path = path
+        is_there = changed_s is not None
+        when = "no longer there" if changed_s is None else day(changed_s)
+        self._lines = (path.name, f"{when}, {_short(path.parent)}")
         self.setFlat(True)
         self.setEnabled(is_there)
         self.setProperty("role", "file")
-        self.setAccessibleName(f"Open {recent.path.name}")
-        self.setToolTip(html.escape(str(recent.path)) + ("" if is_there else "<br>This file is no longer there."))
+        self.setAccessibleName(f"Open {path.name}")
+        self.setToolTip(html.escape(str(path)) + ("" if is_there else "<br>This file is no longer there."))
         self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
         self._shorten()
 
