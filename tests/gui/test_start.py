@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -43,6 +44,7 @@ def test_the_canvas_comes_by_itself_after_the_first_paint(qtbot: QtBot) -> None:
     assert (viewer.layer_names(), viewer.is_3d, viewer.array("anything")) == ([], False, None)
     assert not started
     qtbot.addWidget(viewer.widget)
+    viewer.widget.resize(300, 200)
     viewer.widget.show()
     qtbot.waitUntil(lambda: bool(started), timeout=LONG_MS)
     assert viewer.model.theme == "light"
@@ -69,7 +71,9 @@ def test_a_file_dropped_on_the_canvas_opens(window: Any, qtbot: QtBot) -> None:
     assert window.preferences.value.recent_files == (str(samples_dir() / "sample_ovule.h5"),)
 
 
-def test_files_of_the_command_line_open(monkeypatch: pytest.MonkeyPatch, qtbot: QtBot, qapp: Any) -> None:
+def test_files_of_the_command_line_open(
+    monkeypatch: pytest.MonkeyPatch, qtbot: QtBot, qapp: Any, tmp_path: Path
+) -> None:
     from PySide6.QtWidgets import QApplication
 
     from plantseg_app.gui import app
@@ -86,5 +90,6 @@ def test_files_of_the_command_line_open(monkeypatch: pytest.MonkeyPatch, qtbot: 
         return 0
 
     monkeypatch.setattr(QApplication, "exec", run_until_open)
-    assert app.launch([samples_dir() / "sample_ovule.h5", Path(samples_dir() / "sample_ovule.h5")]) == 0
+    same_name = Path(shutil.copy(samples_dir() / "sample_ovule.h5", tmp_path))
+    assert app.launch([samples_dir() / "sample_ovule.h5", same_name]) == 0
     assert seen == [["sample_ovule", "sample_ovule 2"]]

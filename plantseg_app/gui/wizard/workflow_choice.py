@@ -6,15 +6,17 @@ import html
 from collections.abc import Mapping
 from pathlib import Path
 
-from PySide6.QtCore import Signal
+from PySide6.QtCore import Qt, Signal
 from PySide6.QtGui import QColor
-from PySide6.QtWidgets import QComboBox, QFileDialog, QWidget
+from PySide6.QtWidgets import QComboBox, QFileDialog, QVBoxLayout, QWidget
 
 from plantseg_app.core.volume import Volume
 from plantseg_app.core.workflow import Workflow
 from plantseg_app.errors import RequestError
 from plantseg_app.gui.document import Document
+from plantseg_app.gui.wizard.page import sentence
 from plantseg_app.run.roles import assign_sources
+from plantseg_app.run.workflows import bundled_workflows
 
 _OPEN = "open"
 _GREY = QColor("#888888")
@@ -37,6 +39,59 @@ class WorkflowChoice(QWidget):
         self._ready_made: list[Workflow] = []
         self.choice = QComboBox()
         self.choice.setAccessibleName("Workflow")
+        self.choice.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+        self.choice.setMinimumContentsLength(12)
+        self.about = sentence()
+        self.sources = sentence()
+        self.problem = sentence()
+        self.problem.setProperty("role", "warning")
+        column = QVBoxLayout(self)
+        column.setContentsMargins(0, 0, 0, 0)
+        for widget in (self.choice, self.about, self.sources, self.problem):
+            column.addWidget(widget)
+        self.choice.activated.connect(self._choose)
+        self._show_current()
+
+    def refresh(self) -> None:
+        """Show the workflow and the images of the document."""
+        workflow = self.document.workflow
+        self._fill(workflow)
+        self.about.setText(html.escape(" ".join(workflow.description.split())))
+        self.sources.setText(self._assigned_words())
+        problem = self._problem()
+        self.problem.setText(problem)
+        self.problem.setVisible(bool(problem))
+
+    # ------------------------------------------------------------------------------------------------ the list
+
+    def _fill(self, current: Workflow) -> None:
+        self._ready_made = self._ready_made or bundled_workflows()
+        roles = {name: image.role for name, image in self.document.images.items()}
+        fitting = [workflow for workflow in self._ready_made if not missing(workflow, roles)]
+        others = [workflow for workflow in self._ready_made if workflow not in fitting]
+        self.choice.clear()
+        if current.name not in [workflow.name for workflow in self._ready_made]:
+            self._add(current, roles)
+        for workflow in fitting:
+            self._add(workflow, roles)
+        if others:
+            self.choice.insertSeparator(self.choice.count())
+        for workflow in others:
+            self._add(workflow, roles)
+        self.choice.insertSeparator(self.choice.count())
+        self.choice.addItem("Open a workflow…", _OPEN)
+        self._show_current()
+
+    def _add(self, workflow: Workflow, roles: Mapping[str, str]) -> None:
+        lacks = missing(workflow, roles)
+        self.choice.addItem(workflow.title or workflow.name, workflow.name)
+        at = self.choice.count() - 1
+        self.choice.setItemData(at, lacks or " ".join(workflow.description.split()), Qt.ItemDataRole.ToolTipRole)
+        if lacks:
+            self.choice.setItemData(at, _GREY, Qt.ItemDataRole.ForegroundRole)
+
+    def _show_current(self) -> None:
+        self.choice.setCurrentIndex(self.choice.findData(self.document.workflow.name))
         title = self.choice.currentText() or "The workflow"
         self.choice.setToolTip(f"{title}: what is done with the images. Its steps can be changed on the next pages.")
 

@@ -216,8 +216,15 @@ def test_the_workflow_of_a_result_is_offered_and_taken(
 
 
 def test_everything_has_a_name_and_fits_with_a_large_font(
-    page: Any, loading: SimpleNamespace, accessibility: ModuleType, large_font: object, tmp_path: Path
+    page: Any,
+    loading: SimpleNamespace,
+    accessibility: ModuleType,
+    large_font: Any,
+    tmp_path: Path,
 ) -> None:
+    import napari.qt  # noqa: F401 - its style sheet makes widgets larger
+
+    large_font.refresh()
     long_name = "a very long name of an image that was taken on a Friday, channel membranes, 63x oil"
     for name in (long_name, "b"):
         volume = Volume(np.zeros((32, 1024, 1024), np.uint8), Kind.RAW, VoxelSize(0.235, 0.15, 0.15), name)
