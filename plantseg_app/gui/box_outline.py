@@ -9,10 +9,11 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from napari.layers import Shapes
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
+    from napari.layers import Shapes
+
     from plantseg_app.gui.viewer import Box, Viewer
 
 Span = tuple[float, float]
@@ -43,8 +44,13 @@ class BoxOutline:
         self._pulled = pulled
         self._box: Box | None = None
         self._like = ""
-        viewer.model.dims.events.current_step.connect(lambda _event: self._show_whether_inside())
-        viewer.model.dims.events.ndisplay.connect(lambda _event: self._redraw())
+        viewer.when_started(self._follow)
+
+    def _follow(self) -> None:
+        """Follow the slice that is shown."""
+        events = self._viewer.model.dims.events
+        events.current_step.connect(lambda _event: self._show_whether_inside())
+        events.ndisplay.connect(lambda _event: self._redraw())
 
     @property
     def box(self) -> Box | None:
@@ -80,6 +86,8 @@ class BoxOutline:
         chosen = self._viewer.model.layers.selection.active
         self._viewer.remove(self._name)
         flat = not self._viewer.is_3d
+        from napari.layers import Shapes
+
         shapes = Shapes(
             [_rectangle(self._box)] if flat else _edges(self._box),
             shape_type="rectangle" if flat else "path",

@@ -22,7 +22,7 @@ from plantseg_app.gui.qt_runner import Beside
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
-    from napari.layers import Labels, Layer
+    from napari.layers import Image, Labels, Layer
     from napari.qt import QtViewer
 
 Box = tuple[slice, slice, slice]
@@ -161,7 +161,9 @@ class Viewer:
         """Show whole numbers (Z, Y, X), each in its own colour ("#rrggbb"); those without one are not seen."""
         self.show_array(data, Kind.LABELS, grid, name)
         layer = self._find(name)
-        if isinstance(layer, Labels):
+        if _is_labels(layer):
+            from napari.utils.colormaps import DirectLabelColormap
+
             table: dict[int | None, str] = {None: "transparent"}
             table |= dict(colours.items())
             layer.colormap = DirectLabelColormap(color_dict=table)
@@ -205,7 +207,7 @@ class Viewer:
 
     def visible_names(self) -> list[str]:
         """Return the names of the layers that are shown, lowest first."""
-        return [layer.name for layer in self.model.layers if layer.visible]
+        return [layer.name for layer in self._layers() if layer.visible]
 
     def choose(self, name: str) -> None:
         """Make the layer `name` the one that controls and keys act on."""
@@ -222,12 +224,12 @@ class Viewer:
     def contrast(self, name: str) -> tuple[float, float] | None:
         """Return which values the layer `name` draws as black and white; None for labels and where there is none."""
         layer = self._find(name)
-        return tuple(layer.contrast_limits) if isinstance(layer, Image) else None
+        return tuple(layer.contrast_limits) if _is_image(layer) else None
 
     def set_contrast(self, name: str, low: float, high: float) -> None:
         """Draw `low` as black and `high` as white in the layer `name`."""
         layer = self._find(name)
-        if isinstance(layer, Image) and high > low:
+        if _is_image(layer) and high > low:
             layer.contrast_limits = (low, high)
 
     def array(self, name: str) -> NDArray[Any] | None:
@@ -465,6 +467,14 @@ class Viewer:
 def _import_napari() -> None:
     import napari.components
     import napari.layers  # noqa: F401
+
+
+def _is_image(layer: Layer | None) -> TypeGuard[Image]:
+    if layer is None:
+        return False
+    from napari.layers import Image
+
+    return isinstance(layer, Image)
 
 
 def _is_labels(layer: Layer | None) -> TypeGuard[Labels]:
