@@ -40,6 +40,7 @@ _NEWS = {
 }
 _ENDS = ("succeeded", "failed", "cancelled")
 _SECONDS_TO_END_PREVIEW = 2.0
+_HANGING: list[QObject] = []
 
 
 class QtRunner(QObject):
@@ -285,7 +286,8 @@ class Beside(QObject):
         self._stopped = False
         self._answered.connect(self._tell)
         # A file on a network that hangs must not keep the program from ending.
-        threading.Thread(target=self._work, name="beside the window", daemon=True).start()
+        self._thread = threading.Thread(target=self._work, name="beside the window", daemon=True)
+        self._thread.start()
 
     def ask(self, work: Callable[[], T], then: Callable[[T], None], otherwise: Callable[[str], None]) -> None:
         """Do `work` in the thread; in the window's thread, `then` gets what it returned, `otherwise` why it failed."""
@@ -307,9 +309,13 @@ class Beside(QObject):
         self._waiting.put(answer)
 
     def stop(self) -> None:
-        """Answer nothing any more."""
+        """Answer nothing any more, and end the thread."""
         self._stopped = True
         self._waiting.put(None)
+        self._thread.join(_SECONDS_TO_END_PREVIEW)
+        if self._thread.is_alive():
+            # The thread must not hold the last reference: Qt's objects have to end in the window's thread.
+            _HANGING.append(self)
 
     def _work(self) -> None:
         while (job := self._waiting.get()) is not None:

@@ -25,6 +25,7 @@ OpenAll = Callable[..., None]
 
 @pytest.fixture
 def page(qtbot: QtBot, loading: SimpleNamespace) -> Any:
+    from plantseg_app.gui.preferences import PreferenceStore
     from plantseg_app.gui.wizard.load_page import LoadPage
     from plantseg_app.gui.workbench import Workbench
 
@@ -41,6 +42,7 @@ def page(qtbot: QtBot, loading: SimpleNamespace) -> Any:
         start=lambda task, on_result=None: True,
         keep=never,  # type: ignore[arg-type]
         go_to=lambda title: None,
+        preferences=PreferenceStore(),
     )
     page = LoadPage(bench)
     qtbot.addWidget(page)

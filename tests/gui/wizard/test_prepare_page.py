@@ -28,7 +28,7 @@ def drag(window: Any, qtbot: QtBot, start_vox: tuple[float, float], stop_vox: tu
     from PySide6.QtCore import QPoint, Qt
 
     viewer = window.viewer
-    canvas = viewer.widget.canvas.native
+    canvas = viewer._qt_viewer.canvas.native
     layer = viewer.model.layers["sample_ovule"]
     camera = viewer.model.scene.camera
 
