@@ -295,9 +295,11 @@ class Viewer:
 
     def _name_controls(self) -> None:
         """Give names to those controls that have none, for people who hear the window."""
-        self.widget.layers.setAccessibleName("Layers")
-        self.widget.layers.setToolTip("Images, maps and cells, the uppermost first; the eye shows or hides one.")
-        for axis, slider in zip(self.model.dims.axis_labels, self.widget.dims.slider_widgets, strict=True):
+        if self._qt_viewer is None:
+            return
+        self._qt_viewer.layers.setAccessibleName("Layers")
+        self._qt_viewer.layers.setToolTip("Images, maps and cells, the uppermost first; the eye shows or hides one.")
+        for axis, slider in zip(self.model.dims.axis_labels, self._qt_viewer.dims.slider_widgets, strict=True):
             for part, what in (
                 (slider.axis_label, "name of the axis"),
                 (slider.curslice_label, "shown slice"),
@@ -305,8 +307,8 @@ class Viewer:
                 (slider.slider, "slice"),
             ):
                 part.setAccessibleName(f"{axis.upper()}: {what}")
-        name_controls(self.widget.controls)
-        name_controls(self.widget.dims)
+        name_controls(self._qt_viewer.controls)
+        name_controls(self._qt_viewer.dims)
 
     # ------------------------------------------------------------------------------------------------ looks
 
