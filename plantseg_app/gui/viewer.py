@@ -148,14 +148,7 @@ class Viewer:
 
     def show_array(self, data: NDArray[Any], kind: Kind, grid: Grid, name: str) -> None:
         """Show a plain array (Z, Y, X), such as a map that is still growing or a preview of a crop."""
-        layer = self._find(name)
-        same = layer is not None and layer.data.shape == data.shape and _is_labels(layer) == kind.is_labels
-        if layer is None or not same:
-            self._put(name, data, kind, grid, True)
-            return
-        layer.scale, layer.translate = grid.scale, grid.translate
-        layer.data = data
-        layer.visible = True
+        self._put(name, data, kind, grid, True)
 
     def show_categories(self, data: NDArray[Any], grid: Grid, name: str, colours: Mapping[int, str]) -> None:
         """Show whole numbers (Z, Y, X), each in its own colour ("#rrggbb"); those without one are not seen."""
@@ -251,6 +244,11 @@ class Viewer:
 
     def _put(self, name: str, data: NDArray[Any], kind: Kind, grid: Grid, visible: bool) -> None:
         old = self._find(name)
+        if old is not None and old.data.shape == data.shape and _is_labels(old) == kind.is_labels:
+            # New numbers in the same layer are quicker than a new layer, and keep how the person has set it.
+            old.scale, old.translate, old.visible = grid.scale, grid.translate, visible
+            old.data = data
+            return
         at = self.model.layers.index(old) if old is not None else len(self.model.layers)
         if old is not None:
             self.model.layers.remove(old)
