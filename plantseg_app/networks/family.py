@@ -128,6 +128,16 @@ class NetworkFamily(BaseModel, abc.ABC):
         """How far apart embeddings of one object lie at most, for clustering; None where it makes no embedding."""
         return None
 
+    @property
+    def learns_overlaps(self) -> bool:
+        """Whether it learns objects that overlap: `targets` then takes layers (L, Z, Y, X), too."""
+        return False
+
+    @property
+    def mirrors_borders(self) -> bool:
+        """Whether training patches are continued beyond the image as in a mirror; otherwise there is nothing."""
+        return self.frame_vox is None
+
     def adapted(self, labels: Sequence[NDArray[Any]], report: Callable[[str], None]) -> Self:
         """Return the family with what it takes from training labels before the network is built; most: itself.
 

@@ -14,7 +14,7 @@ import torch
 from plantseg_app.errors import InputError
 from plantseg_app.io.atomic import replacing
 
-LAST, BEST = "last.pt", "best.pt"
+LAST, BEST, FIRST_PHASE = "last.pt", "best.pt", "first-phase.pt"
 FORMAT = 1
 
 

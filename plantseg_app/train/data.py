@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from plantseg_app.algorithms.layers import combine_layers, number_masks, pack_layers, separate_layers
 from plantseg_app.algorithms.normalise import percentiles
 from plantseg_app.algorithms.resample import LINEAR, NEAREST, resample, shape_for_spacing
 from plantseg_app.core.context import Context
@@ -55,6 +56,9 @@ class Stack:
         The files it was read from, to notice the same stack in training and validation.
     share
         Share of the training patches that come from it; None: what others leave, by its labelled voxels.
+    table
+        (K, L) uint32 where objects overlap: `labels` are then codes, and the table says which objects each one stands
+        for; see `objects`.
     """
 
     image: NDArray[Any]
@@ -66,6 +70,16 @@ class Stack:
     name: str = ""
     source: str = ""
     share: float | None = None
+    table: NDArray[np.uint32] | None = None
+
+    @classmethod
+    def from_layers(cls, image: NDArray[Any], layers: NDArray[Any], **more: Any) -> Stack:
+        """Make a stack of objects that may overlap: layers (L, Z, Y, X) of ids, or one mask a layer.
+
+        `more` and errors are those of `from_arrays`.
+        """
+        codes, table = combine_layers(pack_layers(number_masks(layers)))
+        return dataclasses.replace(cls.from_arrays(image, codes, **more), table=table)
 
     @classmethod
     def from_arrays(
@@ -113,6 +127,10 @@ class Stack:
         scale = (1 / self.width).astype(np.float32).reshape(shape)
         shift = (-self.offset / self.width).astype(np.float32).reshape(shape)
         return np.asarray(part.astype(np.float32) * scale + shift)
+
+    def objects(self, labels: NDArray[Any]) -> NDArray[Any]:
+        """Return what a piece (Z, Y, X) of `labels` shows: itself, or layers (L, Z, Y, X) where objects overlap."""
+        return labels if self.table is None else separate_layers(labels, self.table)
 
     def crop(self, box: tuple[slice, slice, slice]) -> Stack:
         """Return a part of it with the grey scale of the whole; a view."""
@@ -251,7 +269,11 @@ def read_stack(files: StackFiles, settings: DataSettings) -> Stack:
         files.path or files.image, dataset=files.image_dataset, axes=files.axes, channel=files.channel,
         voxel_size_um=size,
     )  # fmt: skip
-    labels, known = _read_labels(files, settings.ignore_label)
+    table = None
+    if files.layered:
+        labels, known, table = _read_layers(files, settings.ignore_label)
+    else:
+        labels, known = _read_labels(files, settings.ignore_label)
     image = raw.data if raw.data.ndim == 4 else raw.data[None]
     if image.shape[1:] != labels.shape:
         raise InputError(f"{raw.name}: the image is {image.shape[1:]} voxels (Z, Y, X), its labels {labels.shape}.")
@@ -261,7 +283,23 @@ def read_stack(files: StackFiles, settings: DataSettings) -> Stack:
         spacing = VoxelSize(*settings.voxel_size_um)
     normalisation = settings.normalisation or _DEFAULT_NORMALISATION
     made = Stack.from_arrays(image, labels, known, normalisation, spacing, raw.name)
-    return dataclasses.replace(made, source=str(Path(files.path or files.image).resolve()), share=files.share)
+    source = str(Path(files.path or files.image).resolve())
+    return dataclasses.replace(made, source=source, share=files.share, table=table)
+
+
+def _read_layers(
+    files: StackFiles, ignore: int | None
+) -> tuple[NDArray[Any], NDArray[np.bool_] | None, NDArray[np.uint32]]:
+    """Return codes, where they are known, and their table, of objects that may overlap."""
+    if ignore is not None:
+        raise RequestError(
+            "Layers of objects have no label to ignore; give a mask file as ignore of the stack instead."
+        )
+    path = files.path or files.labels
+    layers = read_volume(path, kind=Kind.LAYERED_LABELS, dataset=files.labels_dataset).data
+    codes, table = combine_layers(pack_layers(number_masks(layers)))
+    known = read_volume(files.ignore).data == 0 if files.ignore else None
+    return codes, None if known is None or known.all() else known, table
 
 
 def _read_labels(files: StackFiles, ignore: int | None) -> tuple[NDArray[Any], NDArray[np.bool_] | None]:

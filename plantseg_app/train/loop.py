@@ -18,7 +18,7 @@ from plantseg_app.core.context import Context, QuietContext
 from plantseg_app.errors import Cancelled, InputError, RequestError
 from plantseg_app.networks.device import resolve_device
 from plantseg_app.train.average import follow
-from plantseg_app.train.checkpoint import BEST, LAST, load_checkpoint
+from plantseg_app.train.checkpoint import BEST, FIRST_PHASE, LAST, load_checkpoint
 from plantseg_app.train.data import Stack, check_lists, load_data
 from plantseg_app.train.events import StepDone, TrainEvents, TrainingEnded, ValidationDone, send
 from plantseg_app.train.export import TrainResult, export_model
@@ -109,8 +109,7 @@ class _Training:
         self.state = TrainingState(settings, task)
         if resume and (self.folder / LAST).exists():
             self.state.restore(load_checkpoint(self.folder / LAST))
-        mirrored = family.frame_vox is None
-        source = PatchSource(stacks, task.make_target, settings.patches, settings.augment, mirrored)
+        source = PatchSource(stacks, task.make_target, settings.patches, settings.augment, family.mirrors_borders)
         first = self.state.step * settings.patches.accumulate
         with contextlib.closing(stream_batches(source, settings.seed, first)) as batches:
             try:
@@ -129,6 +128,10 @@ class _Training:
                 self.judge()
                 state.seconds = time.monotonic() - began
                 state.save(self.folder / LAST)
+            if state.is_phase_over:
+                shutil.copyfile(self.folder / BEST, self.folder / FIRST_PHASE)
+                state.begin_second_phase(load_checkpoint(self.folder / BEST))
+                send(self.events.message, f"Step {state.step}: the second phase begins with step {state.best_step}.")
             if reason := state.stop_reason():
                 break
             self.context.check()

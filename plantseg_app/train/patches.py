@@ -167,7 +167,7 @@ class PatchSource:
             image = np.where(inside, image, np.float32(0))
             labels = np.where(inside, labels, 0).astype(labels.dtype)
             known = inside if known is None else known & inside
-        return Sample(image, self.make_target(labels, stack.voxel_size_um), known)
+        return Sample(image, self.make_target(stack.objects(labels), stack.voxel_size_um), known)
 
     def _draw_centre(self, rng: np.random.Generator, number: int, anywhere: bool) -> NDArray[np.float64]:
         """Return the middle of a patch, moved so that the unturned patch lies inside the stack where it fits."""
@@ -233,4 +233,5 @@ def unaugmented(settings: PatchSettings, stack: Stack, make_target: MakeTarget, 
     places = find_places(IDENTITY, centre, settings.shape_vox)
     known = None if stack.known is None else take_nearest(stack.known, places)
     image = stack.normalised(take_linear(stack.image, places))
-    return Sample(image, make_target(take_nearest(stack.labels, places), stack.voxel_size_um), known)
+    objects = stack.objects(take_nearest(stack.labels, places))
+    return Sample(image, make_target(objects, stack.voxel_size_um), known)

@@ -30,6 +30,8 @@ class Schedule:
             return rise * (settings.final_fraction + (1 - settings.final_fraction) * wave)
         if settings.name == "exponential":
             return float(rise * max(settings.final_fraction, 1e-12) ** progress)
+        if settings.name == "staircase":
+            return float(rise * settings.factor ** (step // settings.stair_steps))
         return rise * self.plateau_factor
 
     def note_validation(self, is_best: bool) -> None:

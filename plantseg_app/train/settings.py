@@ -50,6 +50,10 @@ class StackFiles(_Part):
     voxel_size_um: tuple[Micrometre, Micrometre, Micrometre] | None = Field(
         None, description="Voxel size Z, Y, X where the file is silent or wrong.", json_schema_extra={"unit": "um"}
     )
+    layered: bool = Field(
+        False,
+        description="The labels are layers of objects that may overlap, or one mask a plane; for layering networks.",
+    )
     share: float | None = Field(
         None, gt=0, le=1, description="Share of the training patches from here; empty: by the labelled voxels."
     )
@@ -191,11 +195,12 @@ class LossSettings(_Part):
 class OptimiserSettings(_Part):
     """How weights follow gradients."""
 
-    name: Literal["adam", "adamw", "sgd"] = Field("adamw", description="The rule.")
+    name: Literal["adam", "adamw", "sgd", "rmsprop"] = Field("adamw", description="The rule.")
     rate: float = Field(1e-3, gt=0, le=10, description="Highest learning rate.", title="Learning rate")
     weight_decay: float = Field(1e-4, ge=0, le=1, description="Pull of the weights towards 0.")
     betas: tuple[Fraction, Fraction] = Field((0.9, 0.999), description="Decay of the moments of adam and adamw.")
     momentum: Fraction = Field(0.9, description="Momentum of sgd.")
+    rho: Fraction = Field(0.9, description="Decay of the mean square of rmsprop.")
     clip: float = Field(2.0, ge=0, le=1e6, description="Largest norm of the gradient; 0 does not limit it.")
     average: float = Field(
         0.998, ge=0, lt=1, description="Decay of the running average of the weights that is kept; 0: no average."
@@ -205,10 +210,13 @@ class OptimiserSettings(_Part):
 class ScheduleSettings(_Part):
     """How the learning rate changes."""
 
-    name: Literal["constant", "plateau", "cosine", "exponential"] = Field("cosine", description="The shape.")
+    name: Literal["constant", "plateau", "cosine", "exponential", "staircase"] = Field(
+        "cosine", description="The shape."
+    )
     warmup_steps: int = Field(50, ge=0, description="Steps in which the rate rises.", json_schema_extra=_STEP)
     final_fraction: Fraction = Field(0.002, description="Share of the rate that cosine and exponential end with.")
-    factor: float = Field(0.5, gt=0, lt=1, description="plateau multiplies the rate by this.")
+    factor: float = Field(0.5, gt=0, lt=1, description="plateau and staircase multiply the rate by this.")
+    stair_steps: int = Field(10000, ge=1, description="Steps between two falls of staircase.", json_schema_extra=_STEP)
     patience: int = Field(10, ge=1, description="Validations without improvement before plateau does so.")
 
 
@@ -218,6 +226,13 @@ class StoppingSettings(_Part):
     steps: int = Field(5000, ge=1, le=10**9, description="Number of steps.", json_schema_extra=_STEP)
     minutes: float = Field(
         0.0, ge=0, description="Time, validation included; 0 for no limit.", json_schema_extra={"unit": "min"}
+    )
+    second_phase_at: float | None = Field(
+        None,
+        gt=0,
+        le=1,
+        description="Share of the training after which the second phase begins, with the best network of the first; "
+        "for layering networks, which then complete overlaps. 1: no second phase; empty: two thirds.",
     )
     patience: int = Field(0, ge=0, description="Stop after this many validations without improvement; 0: never.")
     smallest_rate: float = Field(0.0, ge=0, description="Stop when the learning rate falls below this.")
@@ -238,7 +253,7 @@ class ValidationSettings(_Part):
     stacks: int = Field(24, ge=1, description="At most this many stacks, spread over the list.")
     threshold: Fraction = Field(0.4, description="Boundary probability above which no seed lies.")
     beta: Fraction = Field(0.6, description="How readily cells are kept apart, as in the step gasp.")
-    min_size: int = Field(50, ge=0, description="Smallest superpixel.", json_schema_extra=_VOXEL)
+    min_size: int = Field(50, ge=0, description="Smallest superpixel, or object.", json_schema_extra=_VOXEL)
 
 
 class CheckpointSettings(_Part):

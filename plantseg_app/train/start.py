@@ -112,3 +112,8 @@ def check_fits(family: NetworkFamily, settings: TrainSettings, stacks: Sequence[
                 f"The network reads {family.in_channels} image channels and {stack.name} has {len(stack.image)}; set "
                 "image_channels of the family, or channel of the file."
             )
+        if stack.table is not None and not family.learns_overlaps:
+            raise RequestError(
+                f"{stack.name} holds objects that may overlap, which a network of kind {family.kind} cannot learn; "
+                "take a layering network, or make plain labels with the step flatten-layers and set layered to false."
+            )

@@ -14,11 +14,12 @@ from plantseg_app.train.average import make_average
 from plantseg_app.train.checkpoint import save_checkpoint
 from plantseg_app.train.schedule import Schedule
 from plantseg_app.train.settings import TrainSettings
-from plantseg_app.train.tasks import TrainingTask
+from plantseg_app.train.tasks import TrainingTask, TwoPhaseTask
 from plantseg_app.train.validate import Verdict
 
 _JUDGED_IN_TIME = 10
-_COUNTERS = ("step", "seconds", "n_bad", "rate", "best_step", "history", "recent_losses")
+_USUAL_FIRST_PHASE = 2 / 3
+_COUNTERS = ("step", "phase", "seconds", "n_bad", "rate", "best_step", "history", "recent_losses")
 
 
 class TrainingState:
@@ -28,6 +29,8 @@ class TrainingState:
     ----------
     step, seconds
         Done so far.
+    phase
+        1, or 2 in the second phase of a task that has two.
     rate
         The learning rate of the last step.
     n_bad
@@ -45,7 +48,7 @@ class TrainingState:
         self.task = task
         self.averaged = make_average(self.network) if settings.optimiser.average else None
         self.schedule = Schedule(settings.schedule)
-        self.step, self.seconds, self.n_bad = 0, 0.0, 0
+        self.step, self.phase, self.seconds, self.n_bad = 0, 1, 0.0, 0
         self.rate = settings.optimiser.rate
         self.best_rank: tuple[float, float] = (math.inf, math.inf)
         self.best_step = 0
@@ -70,6 +73,13 @@ class TrainingState:
         return max(self.step / stopping.steps, in_time)
 
     @property
+    def is_phase_over(self) -> bool:
+        """Whether the first of two phases has had its share."""
+        if self.phase > 1 or not isinstance(self.task, TwoPhaseTask):
+            return False
+        return (self.settings.stopping.second_phase_at or _USUAL_FIRST_PHASE) <= self.progress < 1
+
+    @property
     def is_validation_due(self) -> bool:
         """Whether the present step is one to judge and was not judged yet.
 
@@ -79,7 +89,7 @@ class TrainingState:
         minutes = self.settings.stopping.minutes
         is_late = minutes > 0 and self.seconds - at_seconds >= 60 * minutes / _JUDGED_IN_TIME
         regular = self.step % self.settings.validation.every == 0
-        return self.step > judged and (regular or is_late or self.progress >= 1)
+        return self.step > judged and (regular or is_late or self.is_phase_over or self.progress >= 1)
 
     def stop_reason(self) -> str:
         """Return why it is time to stop, or ""."""
@@ -110,6 +120,16 @@ class TrainingState:
         if is_best:
             self.best_rank, self.best_step = verdict.rank, self.step
         return row, is_best
+
+    def begin_second_phase(self, best: dict[str, Any]) -> None:
+        """Go on from the best state of the first phase, as `save` wrote it; only later states can be the best now."""
+        if isinstance(self.task, TwoPhaseTask):
+            self.task.begin_second_phase()
+        put_weights(self.network, best["model"], "The checkpoint")
+        if self.averaged is not None:
+            put_weights(self.averaged, best["model"], "The checkpoint")
+        self.phase, self.n_bad, self.best_rank = 2, 0, (math.inf, math.inf)
+        self.schedule.n_bad = 0
 
     def describe_nan(self, losses: dict[str, float]) -> str:
         """Say which term is no number, what is kept and what helps."""
@@ -148,7 +168,10 @@ class TrainingState:
             optimiser.load_state_dict(state["optimisers"][name])
         self.schedule.restore(state["schedule"])
         for name in _COUNTERS:
-            setattr(self, name, state[name])
+            # Checkpoints from before there were phases are of the first one.
+            setattr(self, name, state.get(name, getattr(self, name)))
+        if self.phase > 1 and isinstance(self.task, TwoPhaseTask):
+            self.task.begin_second_phase()
         first, second = state["best_rank"]
         self.best_rank = (float(first), float(second))
 

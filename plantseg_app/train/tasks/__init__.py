@@ -11,16 +11,28 @@ from __future__ import annotations
 import importlib
 import pkgutil
 
+from plantseg_app.errors import RequestError
 from plantseg_app.networks.family import NetworkFamily
 from plantseg_app.train.settings import TrainSettings
-from plantseg_app.train.tasks.task import TASKS, Surroundings, TrainingTask
+from plantseg_app.train.tasks.task import TASKS, Surroundings, TrainingTask, TwoPhaseTask
 
-__all__ = ["TASKS", "Surroundings", "TrainingTask", "make_task"]
+__all__ = ["TASKS", "Surroundings", "TrainingTask", "TwoPhaseTask", "make_task"]
 
 
 def make_task(family: NetworkFamily, settings: TrainSettings, around: Surroundings) -> TrainingTask:
-    """Return the task that trains `family`: its own, or the supervised one."""
+    """Return the task that trains `family`: its own, or the supervised one.
+
+    Raises
+    ------
+    RequestError
+        If the settings ask for what the task cannot do.
+    """
     for module in pkgutil.iter_modules(__path__):
         importlib.import_module(f"{__name__}.{module.name}")
     kind = family.kind if family.kind in TASKS else "supervised"
-    return TASKS.get(kind)(family, settings, around)
+    task = TASKS.get(kind)(family, settings, around)
+    if settings.stopping.second_phase_at is not None and not isinstance(task, TwoPhaseTask):
+        raise RequestError(
+            f"A network of kind {family.kind} is trained in one phase; leave stopping.second_phase_at out."
+        )
+    return task

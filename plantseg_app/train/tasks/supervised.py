@@ -94,6 +94,8 @@ def make_optimiser(network: nn.Module, settings: OptimiserSettings) -> torch.opt
     parameters, rate, decay = network.parameters(), settings.rate, settings.weight_decay
     if settings.name == "sgd":
         return torch.optim.SGD(parameters, lr=rate, momentum=settings.momentum, weight_decay=decay)
+    if settings.name == "rmsprop":
+        return torch.optim.RMSprop(parameters, lr=rate, alpha=settings.rho, eps=1e-7, weight_decay=decay)
     kind = torch.optim.AdamW if settings.name == "adamw" else torch.optim.Adam
     return kind(parameters, lr=rate, betas=settings.betas, weight_decay=decay)
 

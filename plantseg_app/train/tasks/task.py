@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -77,7 +77,7 @@ class TrainingTask(Protocol):
     higher_is_better: bool
 
     def make_target(self, labels: NDArray[Any], voxel_size_um: VoxelSize | None) -> NDArray[np.float32]:
-        """Return (C, Z, Y, X) from augmented labels (Z, Y, X); runs in the loader's threads."""
+        """Return (C, Z, Y, X) from augmented labels ([L,] Z, Y, X); runs in the loader's threads."""
 
     def losses(self, turn: str, batch: Batch) -> dict[str, Tensor]:
         """Return the named terms whose sum the optimiser `turn` reduces."""
@@ -87,6 +87,14 @@ class TrainingTask(Protocol):
 
     def judge(self, network: nn.Module, stack: Stack, context: Context) -> Judgement:
         """Judge a copy of the main network on one whole validation stack."""
+
+
+@runtime_checkable
+class TwoPhaseTask(Protocol):
+    """A task whose second phase starts from the best network of the first one, by another loss or score."""
+
+    def begin_second_phase(self) -> None:
+        """Change what is minimised and judged; called once, also when a training goes on from a checkpoint."""
 
 
 MakeTask = Callable[[NetworkFamily, TrainSettings, Surroundings], TrainingTask]

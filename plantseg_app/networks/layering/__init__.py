@@ -1,0 +1,1 @@
+"""The layering method: objects that touch or overlap come out in different layers."""
