@@ -32,6 +32,8 @@ Box = tuple[slice, slice, slice]
 COLORMAPS = {Kind.RAW: "gray", Kind.BOUNDARY: "magma", Kind.FOREGROUND: "viridis", Kind.NUCLEI: "cividis"}
 _PREVIEW_OPACITY, _LABELS_OPACITY, _MAP_OPACITY = 0.6, 0.5, 0.7
 _DRAWING = "drawing"
+# Under this key a plane or channel says whose it is.
+_PART_OF = "plantseg-app part of"
 
 
 class _Place(QWidget):
@@ -170,10 +172,10 @@ class Viewer:
 
     def remove(self, name: str) -> None:
         """Remove the layer `name`, if it is there."""
-        layer = self._find(name)
-        if layer is not None:
+        planes = self._planes(name)
+        for layer in planes:
             self.model.layers.remove(layer)
-        if layer is not None and not self.model.layers:
+        if planes and not self.model.layers:
             self.model.canvas.overlays.scale_bar.visible = False
 
     def clear(self) -> None:
@@ -183,15 +185,17 @@ class Viewer:
 
     def rename(self, old: str, new: str) -> None:
         """Call the layer `old` by another name, in place of one that has it."""
-        layer = self._find(old)
-        if layer is not None and old != new:
+        planes = self._planes(old)
+        if planes and old != new:
             self.remove(new)
-            layer.name = new
+        for layer in planes:
+            layer.name = new + layer.name.removeprefix(old)
+            if _PART_OF in layer.metadata:
+                layer.metadata[_PART_OF] = new
 
     def set_visible(self, name: str, visible: bool) -> None:
         """Show or hide the layer `name`."""
-        layer = self._find(name)
-        if layer is not None:
+        for layer in self._planes(name):
             layer.visible = visible
 
     def layer_names(self) -> list[str]:
@@ -210,8 +214,7 @@ class Viewer:
 
     def put_on_top(self, name: str) -> None:
         """Draw the layer `name` above all others, if it is there."""
-        layer = self._find(name)
-        if layer is not None:
+        for layer in self._planes(name):
             self.model.layers.move(self.model.layers.index(layer), len(self.model.layers))
 
     def contrast(self, name: str) -> tuple[float, float] | None:
@@ -238,6 +241,10 @@ class Viewer:
     def _find(self, name: str) -> Layer | None:
         return next((layer for layer in self._layers() if layer.name == name), None)
 
+    def _planes(self, name: str) -> list[Layer]:
+        """Return what `name` is shown by, lowest first: one layer, or one for each channel or plane."""
+        return [layer for layer in self._layers() if name in (layer.name, layer.metadata.get(_PART_OF))]
+
     def _layers(self) -> Sequence[Layer]:
         """Return the layers; none while there is no canvas."""
         return [] if self._model is None else list(self._model.layers)
@@ -249,9 +256,10 @@ class Viewer:
             old.scale, old.translate, old.visible = grid.scale, grid.translate, visible
             old.data = data
             return
-        at = self.model.layers.index(old) if old is not None else len(self.model.layers)
-        if old is not None:
-            self.model.layers.remove(old)
+        planes = self._planes(name)
+        at = self.model.layers.index(planes[0]) if planes else len(self.model.layers)
+        for plane in planes:
+            self.model.layers.remove(plane)
         unit = "um" if grid.in_um else "pixel"
         common: dict[str, Any] = {
             "name": name,
@@ -260,9 +268,11 @@ class Viewer:
             "units": (unit,) * 3,
             "visible": visible,
         }
-        for layer in self._layers_for(data, kind, common):
+        for number, layer in enumerate(self._layers_for(data, kind, common)):
+            if data.ndim == 4:
+                layer.metadata[_PART_OF] = name
             self.model.add_layer(layer)
-            self.model.layers.move(len(self.model.layers) - 1, min(at, len(self.model.layers) - 1))
+            self.model.layers.move(len(self.model.layers) - 1, min(at + number, len(self.model.layers) - 1))
         self.model.canvas.overlays.scale_bar.visible = True
         self.model.dims.axis_labels = ("z", "y", "x")
         self._name_controls()

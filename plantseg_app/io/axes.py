@@ -207,6 +207,11 @@ def _chosen_channel(stored: StoredImage, n_channels: int, choice: Choice, colour
     if choice.channel is None:
         if choice.kind.needs_leading_axis:
             return slice(None), ""
+        if stored.kind == Kind.LAYERED_LABELS and choice.kind is Kind.LABELS:
+            raise InputError(
+                f"{choice.title} {stored.extent} holds layers of objects that overlap, not plain labels; read it with "
+                "--layered where there is such an option, or make plain labels with the step flatten-layers."
+            )
         raise InputError(
             f"{choice.title} {stored.extent} has {n_channels} channels; choose one with --channel: "
             f"{_channel_choices(n_channels, names, colour)}.{_not_channels(stored, colour)}"

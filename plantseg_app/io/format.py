@@ -148,6 +148,8 @@ class Format:
         Writes a job to a new file.
     several
         Whether one file can hold several named images that are written one by one.
+    is_common
+        Whether a file with such an ending in a folder of images is one of them.
     """
 
     name: str
@@ -157,6 +159,7 @@ class Format:
     open: Callable[[Path], AbstractContextManager[Source]]
     write: Callable[[Path, Job], None]
     several: bool = False
+    is_common: bool = True
 
 
 def dtype_name(dtype: np.dtype[Any]) -> str:

@@ -1,7 +1,7 @@
 """All file formats, and which of them a file has. A new format is one new module and one name in `FORMATS`.
 
 >>> writable_suffixes()
-'.tif, .tiff, .h5, .hdf5, .hdf, .hd5, .png, .jpg, .jpeg'
+'.tif, .tiff, .h5, .hdf5, .hdf, .hd5, .png, .jpg, .jpeg, .json'
 """
 
 from __future__ import annotations
@@ -9,12 +9,13 @@ from __future__ import annotations
 from pathlib import Path
 
 from plantseg_app.errors import InputError, RequestError
+from plantseg_app.io.coco import COCO
 from plantseg_app.io.format import Format
 from plantseg_app.io.hdf5 import HDF5
 from plantseg_app.io.picture import JPEG, PNG
 from plantseg_app.io.tiff import TIFF
 
-FORMATS: tuple[Format, ...] = (TIFF, HDF5, PNG, JPEG)
+FORMATS: tuple[Format, ...] = (TIFF, HDF5, PNG, JPEG, COCO)
 
 _VENDOR = {
     ".czi": "Zeiss",
@@ -40,8 +41,8 @@ def writable_suffixes() -> str:
 
 
 def is_image_name(path: str | Path) -> bool:
-    """Return whether a file of this name could be read; looks at the ending alone."""
-    return any(Path(path).suffix.lower() in known.suffixes for known in FORMATS)
+    """Return whether a file of this name among others is an image; looks at the ending alone."""
+    return any(Path(path).suffix.lower() in known.suffixes for known in FORMATS if known.is_common)
 
 
 def format_to_read(path: Path) -> Format:

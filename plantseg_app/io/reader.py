@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from plantseg_app.algorithms.layers import number_masks
 from plantseg_app.core.volume import Kind, Origin, Place, Shape3, Volume, VoxelSize
 from plantseg_app.errors import InputError, RequestError, ResourceError, did_you_mean
 from plantseg_app.io.axes import Choice, Selection, conventional_axes, gray_weights, select
@@ -179,9 +180,9 @@ def read_volume(  # noqa: PLR0913 - each is one thing a person may have to say a
     Parameters
     ----------
     path
-        TIFF, HDF5, PNG or JPEG.
+        TIFF, HDF5, PNG, JPEG or COCO JSON.
     kind
-        What its numbers mean; labels become uint32 (uint64 where needed).
+        What its numbers mean; labels become uint32 (uint64 where needed), and masks, one a layer, objects 1, 2, ...
     dataset
         The data set of an HDF5 file, or the number of a TIFF series; None for the usual one of this kind.
     axes
@@ -226,6 +227,8 @@ def read_volume(  # noqa: PLR0913 - each is one thing a person may have to say a
         with reading(file):
             data = _read_gray(source, image, choice, weights) if weights else _read(source, image, selection, dtype)
     data = checked_values(data, kind, nan, title)
+    if kind is Kind.LAYERED_LABELS:
+        data = number_masks(data)
     detail = ", ".join(("luminance", *selection.detail.split(", ")[1:])) if weights else selection.detail
     shown = f"data set {image.name}" if known.several else f"series {image.name}" if len(images) > 1 else ""
     z, y, x = (int(length) for length in data.shape[-3:])
