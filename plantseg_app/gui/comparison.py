@@ -11,7 +11,7 @@ from PySide6.QtWidgets import QComboBox, QFormLayout, QVBoxLayout, QWidget
 
 from plantseg_app.core.volume import Kind
 from plantseg_app.gui.geometry import grid_of
-from plantseg_app.gui.wizard.page import button, heading, keep_narrow, sentence
+from plantseg_app.gui.widgets import button, heading, keep_narrow, sentence
 from plantseg_app.run.compare import Change, compare_segmentations
 
 if TYPE_CHECKING:

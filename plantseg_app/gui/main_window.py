@@ -44,9 +44,10 @@ from plantseg_app.gui.session_keeper import SessionKeeper
 from plantseg_app.gui.stepper import Stepper
 from plantseg_app.gui.style import Style
 from plantseg_app.gui.viewer import Viewer
+from plantseg_app.gui.widgets import button
 from plantseg_app.gui.wizard.export_page import ExportPage
 from plantseg_app.gui.wizard.load_page import LoadPage
-from plantseg_app.gui.wizard.page import Page, button
+from plantseg_app.gui.wizard.page import Page
 from plantseg_app.gui.wizard.predict_page import PredictPage
 from plantseg_app.gui.wizard.prepare_page import PreparePage
 from plantseg_app.gui.wizard.proofread_page import ProofreadPage

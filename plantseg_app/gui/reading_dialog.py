@@ -24,7 +24,7 @@ from plantseg_app.gui.channel_table import ChannelTable
 from plantseg_app.gui.qt_runner import Beside
 from plantseg_app.gui.thumbnail import pixmap, small_picture
 from plantseg_app.gui.voxel_size_edit import VoxelSizeEdit
-from plantseg_app.gui.wizard.page import sentence
+from plantseg_app.gui.widgets import sentence
 from plantseg_app.io import ImageInfo
 from plantseg_app.io.axes import conventional_axes
 from plantseg_app.io.format import StoredImage

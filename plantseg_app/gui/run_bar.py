@@ -5,7 +5,7 @@ from __future__ import annotations
 from PySide6.QtCore import Signal
 from PySide6.QtWidgets import QHBoxLayout, QLabel, QProgressBar, QSizePolicy, QWidget
 
-from plantseg_app.gui.wizard.page import button
+from plantseg_app.gui.widgets import button
 from plantseg_app.run.estimate import human_seconds
 
 

@@ -28,7 +28,7 @@ from plantseg_app.gui.areas.batch_run import REPORT_NAME, BatchRun
 from plantseg_app.gui.areas.batch_table import BatchRow, BatchTable, ProgressDelegate
 from plantseg_app.gui.document import OpenImage
 from plantseg_app.gui.qt_runner import Beside
-from plantseg_app.gui.wizard.page import button, sentence
+from plantseg_app.gui.widgets import button, sentence
 from plantseg_app.gui.workbench import Workbench
 from plantseg_app.io import FORMATS, is_image_name, read_volume
 from plantseg_app.run.batch import SUMMARY_NAME, images_in, plan_jobs

@@ -11,10 +11,10 @@ from PySide6.QtWidgets import QComboBox, QFileDialog, QFormLayout, QHBoxLayout, 
 
 from plantseg_app.core.workflow import Workflow
 from plantseg_app.errors import PlantSegError, RequestError
-from plantseg_app.gui.areas.path_line import PathLine
 from plantseg_app.gui.forms.fold import Fold
 from plantseg_app.gui.forms.step_form import StepForm
-from plantseg_app.gui.wizard.page import button, heading, sentence
+from plantseg_app.gui.path_line import PathLine
+from plantseg_app.gui.widgets import button, heading, sentence
 from plantseg_app.gui.workbench import Workbench
 from plantseg_app.io import FORMATS
 from plantseg_app.run.batch import RESULT_SUFFIXES

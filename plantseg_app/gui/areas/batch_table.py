@@ -7,10 +7,11 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from PySide6.QtCore import QAbstractTableModel, QModelIndex, QObject, QPersistentModelIndex, Qt
+from PySide6.QtCore import QModelIndex, QPersistentModelIndex, Qt
 from PySide6.QtGui import QPainter
 from PySide6.QtWidgets import QApplication, QStyle, QStyledItemDelegate, QStyleOptionProgressBar, QStyleOptionViewItem
 
+from plantseg_app.gui.areas.row_table import RowTable
 from plantseg_app.run.estimate import human_seconds
 from plantseg_app.run.jobs import JobResult
 
@@ -71,38 +72,16 @@ class BatchRow:
         return BatchRow(self.path, result.status, result.output, "", 1.0, seconds, result.n_cells, result.error)
 
 
-class BatchTable(QAbstractTableModel):
+class BatchTable(RowTable[BatchRow]):
     """The files, one a row."""
 
     COLUMNS = ("File", "State", "Time", "Cells")
-
-    def __init__(self, parent: QObject | None = None) -> None:
-        super().__init__(parent)
-        self.rows: list[BatchRow] = []
-
-    # ------------------------------------------------------------------------------------------------ changing
 
     def add(self, paths: Iterable[Path]) -> int:
         """Add files that are not in the table yet, and return how many they were."""
         known = {row.path.resolve() for row in self.rows}
         new = [path for path in dict.fromkeys(paths) if path.resolve() not in known]
-        if new:
-            self.beginInsertRows(QModelIndex(), len(self.rows), len(self.rows) + len(new) - 1)
-            self.rows += [BatchRow(path) for path in new]
-            self.endInsertRows()
-        return len(new)
-
-    def remove(self, numbers: Iterable[int]) -> None:
-        """Take rows out."""
-        for number in sorted(set(numbers), reverse=True):
-            self.beginRemoveRows(QModelIndex(), number, number)
-            del self.rows[number]
-            self.endRemoveRows()
-
-    def replace(self, number: int, row: BatchRow) -> None:
-        """Show a row as it is now."""
-        self.rows[number] = row
-        self.dataChanged.emit(self.index(number, 0), self.index(number, len(self.COLUMNS) - 1))
+        return self.append(BatchRow(path) for path in new)
 
     def find(self, path: Path) -> int:
         """Return the number of the row of an image."""
@@ -112,24 +91,6 @@ class BatchTable(QAbstractTableModel):
         """Let rows wait for a new run."""
         for number in numbers:
             self.replace(number, dataclasses.replace(self.rows[number], state="waiting", error="", fraction=0.0))
-
-    # ------------------------------------------------------------------------------------------------ Qt's questions
-
-    def rowCount(self, parent: Index = QModelIndex()) -> int:  # noqa: N802, B008 - Qt's name and default
-        """Return how many files there are."""
-        return 0 if parent.isValid() else len(self.rows)
-
-    def columnCount(self, parent: Index = QModelIndex()) -> int:  # noqa: N802, B008 - Qt's name and default
-        """Return how many facts each has."""
-        return 0 if parent.isValid() else len(self.COLUMNS)
-
-    def headerData(  # noqa: N802 - Qt's name
-        self, section: int, orientation: Qt.Orientation, role: int = Qt.ItemDataRole.DisplayRole
-    ) -> Any:
-        """Return the title of a column."""
-        if orientation is Qt.Orientation.Horizontal and role == Qt.ItemDataRole.DisplayRole:
-            return self.COLUMNS[section]
-        return None
 
     def data(self, index: Index, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
         """Return what a cell shows, or says when the mouse rests on it."""

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from PySide6.QtCore import QAbstractTableModel, QModelIndex, QObject, QPersistentModelIndex, QSortFilterProxyModel, Qt
+from PySide6.QtCore import QModelIndex, QObject, QPersistentModelIndex, QSortFilterProxyModel, Qt
 
 from plantseg_app import paths
 from plantseg_app.core.volume import Kind
+from plantseg_app.gui.areas.row_table import RowTable
 from plantseg_app.zoo.card import ModelCard
 from plantseg_app.zoo.catalogue import InstalledModel, read_catalogue
 
@@ -77,40 +77,14 @@ def finds_text(card: ModelCard) -> str:
     return ", ".join(words)
 
 
-class ModelTable(QAbstractTableModel):
+class ModelTable(RowTable[ModelEntry]):
     """The models, one a row."""
 
     COLUMNS = ("Model", "Sees", "Finds", "Origin")
 
-    def __init__(self, parent: QObject | None = None) -> None:
-        super().__init__(parent)
-        self.entries: list[ModelEntry] = []
-
-    def set_entries(self, entries: Sequence[ModelEntry]) -> None:
-        """Show these."""
-        self.beginResetModel()
-        self.entries = list(entries)
-        self.endResetModel()
-
-    def rowCount(self, parent: Index = QModelIndex()) -> int:  # noqa: N802, B008 - Qt's name and default
-        """Return how many models there are."""
-        return 0 if parent.isValid() else len(self.entries)
-
-    def columnCount(self, parent: Index = QModelIndex()) -> int:  # noqa: N802, B008 - Qt's name and default
-        """Return how many facts each has."""
-        return 0 if parent.isValid() else len(self.COLUMNS)
-
-    def headerData(  # noqa: N802 - Qt's name
-        self, section: int, orientation: Qt.Orientation, role: int = Qt.ItemDataRole.DisplayRole
-    ) -> Any:
-        """Return the title of a column."""
-        if orientation is Qt.Orientation.Horizontal and role == Qt.ItemDataRole.DisplayRole:
-            return self.COLUMNS[section]
-        return None
-
     def data(self, index: Index, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
         """Return what a cell shows, or says when the mouse rests on it."""
-        entry = self.entries[index.row()]
+        entry = self.rows[index.row()]
         if role == Qt.ItemDataRole.DisplayRole:
             return self._texts(entry)[index.column()]
         if role == Qt.ItemDataRole.ToolTipRole:
@@ -143,7 +117,7 @@ class ModelFilter(QSortFilterProxyModel):
     def filterAcceptsRow(self, row: int, parent: Index) -> bool:  # noqa: N802 - Qt's name
         """Return whether the model in `row` fits."""
         del parent
-        entry = self._table.entries[row]
+        entry = self._table.rows[row]
         if self._origin and entry.origin != self._origin:
             return False
         if entry.model is None:

@@ -36,7 +36,7 @@ from plantseg_app.gui.areas.model_table import (
     read_entries,
 )
 from plantseg_app.gui.areas.use_model import add_under_free_id, use_model
-from plantseg_app.gui.wizard.page import button, sentence
+from plantseg_app.gui.widgets import button, sentence
 from plantseg_app.gui.workbench import Workbench
 from plantseg_app.zoo.library import remove_model
 
@@ -160,7 +160,7 @@ class ModelsArea(Area):
     def refresh(self) -> None:
         """Look which models there are; the chosen one stays chosen."""
         chosen = self.chosen
-        self.table.set_entries(read_entries())
+        self.table.set_rows(read_entries())
         self._fill_filters()
         self._apply_filters()
         if chosen is None or not self.choose(chosen.id):
@@ -170,11 +170,11 @@ class ModelsArea(Area):
     def chosen(self) -> ModelEntry | None:
         """The model whose details are shown."""
         index = self.list.currentIndex()
-        return self.table.entries[self.filter.mapToSource(index).row()] if index.isValid() else None
+        return self.table.rows[self.filter.mapToSource(index).row()] if index.isValid() else None
 
     def choose(self, model_id: str) -> bool:
         """Show the details of a model, and return whether it is in the list."""
-        for row, entry in enumerate(self.table.entries):
+        for row, entry in enumerate(self.table.rows):
             index = self.filter.mapFromSource(self.table.index(row, 0))
             if entry.id == model_id and index.isValid():
                 self.list.setCurrentIndex(index)
@@ -193,7 +193,7 @@ class ModelsArea(Area):
         self.remove_button.setEnabled(entry is not None and entry.is_own)
 
     def _fill_filters(self) -> None:
-        cards = [entry.model.card for entry in self.table.entries if entry.model is not None]
+        cards = [entry.model.card for entry in self.table.rows if entry.model is not None]
         found = {FINDS.get(output.kind, output.kind.value) for card in cards for output in card.outputs}
         _refill(self.dimension_box, "2D and 3D", sorted({card.dimensionality for card in cards}))
         _refill(self.finds_box, "Any structure", sorted(found))

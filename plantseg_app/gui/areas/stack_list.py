@@ -20,7 +20,7 @@ from PySide6.QtWidgets import (
 from plantseg_app.errors import PlantSegError
 from plantseg_app.gui.areas.stack_table import StackTable
 from plantseg_app.gui.qt_runner import Beside
-from plantseg_app.gui.wizard.page import button, sentence
+from plantseg_app.gui.widgets import button, sentence
 from plantseg_app.gui.workbench import Workbench
 from plantseg_app.paths import trainings_dir
 from plantseg_app.run.batch import images_in

@@ -7,8 +7,9 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from PySide6.QtCore import QAbstractTableModel, QModelIndex, QObject, QPersistentModelIndex, Qt
+from PySide6.QtCore import QModelIndex, QPersistentModelIndex, Qt
 
+from plantseg_app.gui.areas.row_table import RowTable
 from plantseg_app.train.settings import StackFiles
 
 Index = QModelIndex | QPersistentModelIndex
@@ -32,30 +33,15 @@ class StackRow:
         return "in the same file" if self.files.path else Path(self.files.labels).name
 
 
-class StackTable(QAbstractTableModel):
+class StackTable(RowTable[StackRow]):
     """The stacks, one a row."""
 
     COLUMNS = ("Image", "Cells", "Judges")
 
-    def __init__(self, parent: QObject | None = None) -> None:
-        super().__init__(parent)
-        self.rows: list[StackRow] = []
-
     def add(self, stacks: Iterable[StackFiles]) -> None:
         """Add stacks that are not in the table yet."""
         known = {row.files for row in self.rows}
-        new = [StackRow(files) for files in dict.fromkeys(stacks) if files not in known]
-        if new:
-            self.beginInsertRows(QModelIndex(), len(self.rows), len(self.rows) + len(new) - 1)
-            self.rows += new
-            self.endInsertRows()
-
-    def remove(self, numbers: Iterable[int]) -> None:
-        """Take rows out."""
-        for number in sorted(set(numbers), reverse=True):
-            self.beginRemoveRows(QModelIndex(), number, number)
-            del self.rows[number]
-            self.endRemoveRows()
+        self.append(StackRow(files) for files in dict.fromkeys(stacks) if files not in known)
 
     def learning(self) -> tuple[StackFiles, ...]:
         """Return the stacks to learn from."""
@@ -64,22 +50,6 @@ class StackTable(QAbstractTableModel):
     def judging(self) -> tuple[StackFiles, ...]:
         """Return the stacks to judge on."""
         return tuple(row.files for row in self.rows if row.judges)
-
-    def rowCount(self, parent: Index = QModelIndex()) -> int:  # noqa: N802, B008 - Qt's name and default
-        """Return how many stacks there are."""
-        return 0 if parent.isValid() else len(self.rows)
-
-    def columnCount(self, parent: Index = QModelIndex()) -> int:  # noqa: N802, B008 - Qt's name and default
-        """Return how many facts each has."""
-        return 0 if parent.isValid() else len(self.COLUMNS)
-
-    def headerData(  # noqa: N802 - Qt's name
-        self, section: int, orientation: Qt.Orientation, role: int = Qt.ItemDataRole.DisplayRole
-    ) -> Any:
-        """Return the title of a column."""
-        if orientation is Qt.Orientation.Horizontal and role == Qt.ItemDataRole.DisplayRole:
-            return self.COLUMNS[section]
-        return None
 
     def flags(self, index: Index) -> Qt.ItemFlag:
         """Return what a person can do with a cell: the last column is ticked."""

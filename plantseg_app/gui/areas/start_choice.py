@@ -10,7 +10,7 @@ from PySide6.QtGui import QCursor, QGuiApplication
 from PySide6.QtWidgets import QComboBox, QVBoxLayout, QWidget
 
 from plantseg_app.gui.forms.step_form import StepForm
-from plantseg_app.gui.wizard.page import sentence
+from plantseg_app.gui.widgets import sentence
 from plantseg_app.steps.predict.predict import Predict
 from plantseg_app.zoo.card import ModelCard
 from plantseg_app.zoo.catalogue import list_models

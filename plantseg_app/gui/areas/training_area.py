@@ -18,7 +18,7 @@ from plantseg_app.gui.areas.training_task import EstimateTraining, TrainTask
 from plantseg_app.gui.areas.training_view import TrainingView
 from plantseg_app.gui.areas.use_model import add_under_free_id, use_model
 from plantseg_app.gui.qt_runner import QtRunner
-from plantseg_app.gui.wizard.page import sentence
+from plantseg_app.gui.widgets import sentence
 from plantseg_app.gui.workbench import Workbench
 from plantseg_app.run.estimate import human_seconds
 from plantseg_app.run.failure import Failure

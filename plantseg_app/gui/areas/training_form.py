@@ -14,12 +14,12 @@ from PySide6.QtCore import Signal
 from PySide6.QtWidgets import QFormLayout, QLineEdit, QVBoxLayout, QWidget
 
 from plantseg_app.errors import RequestError
-from plantseg_app.gui.areas.path_line import PathLine
 from plantseg_app.gui.areas.stack_list import StackList
 from plantseg_app.gui.areas.start_choice import StartChoice
 from plantseg_app.gui.forms.fold import Fold
 from plantseg_app.gui.forms.step_form import StepForm
-from plantseg_app.gui.wizard.page import heading, sentence
+from plantseg_app.gui.path_line import PathLine
+from plantseg_app.gui.widgets import heading, sentence
 from plantseg_app.gui.workbench import Workbench
 from plantseg_app.paths import trainings_dir
 from plantseg_app.train.settings import DataSettings, OptimiserSettings, PatchSettings, SplitSettings, TrainSettings

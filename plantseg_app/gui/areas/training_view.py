@@ -9,7 +9,7 @@ from PySide6.QtWidgets import QComboBox, QHBoxLayout, QProgressBar, QSplitter, Q
 
 from plantseg_app.gui.areas.curve_view import CurveView
 from plantseg_app.gui.areas.example_view import ExampleView
-from plantseg_app.gui.wizard.page import button, sentence
+from plantseg_app.gui.widgets import button, sentence
 from plantseg_app.train.journal import TrainingRecord, find_trainings
 from plantseg_app.zoo.card import CARD_FILE
 

@@ -14,8 +14,8 @@ from plantseg_app.core.context import QuietContext
 from plantseg_app.core.volume import Volume
 from plantseg_app.errors import Cancelled, PlantSegError
 from plantseg_app.gui.geometry import Grid, grid_of
+from plantseg_app.gui.widgets import button, sentence
 from plantseg_app.gui.wizard.crop_section import OUTLINE, layer_name
-from plantseg_app.gui.wizard.page import button, sentence
 from plantseg_app.gui.workbench import Workbench
 from plantseg_app.run.cache import MemoryCache
 from plantseg_app.run.estimate import available_memory

@@ -10,8 +10,8 @@ from PySide6.QtCore import QTimer
 from PySide6.QtWidgets import QComboBox, QDoubleSpinBox, QHBoxLayout, QLabel, QVBoxLayout, QWidget
 
 from plantseg_app.core.volume import VoxelSize
+from plantseg_app.gui.widgets import button
 from plantseg_app.gui.wizard.crop_section import layer_name
-from plantseg_app.gui.wizard.page import button
 from plantseg_app.gui.wizard.scale_note import ScaleNote
 from plantseg_app.gui.workbench import Workbench
 

@@ -16,7 +16,7 @@ from plantseg_app.core.volume import Shape3
 from plantseg_app.errors import RequestError
 from plantseg_app.gui.box_outline import BoxOutline
 from plantseg_app.gui.viewer import Box
-from plantseg_app.gui.wizard.page import button, say, sentence
+from plantseg_app.gui.widgets import button, say, sentence
 from plantseg_app.gui.workbench import Workbench
 from plantseg_app.run.workflow_crop import crop_of, with_crop, without_crop
 

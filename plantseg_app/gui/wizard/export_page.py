@@ -20,10 +20,11 @@ from PySide6.QtWidgets import (
 
 from plantseg_app.core.volume import Volume
 from plantseg_app.errors import PlantSegError
-from plantseg_app.gui.areas.path_line import PathLine
 from plantseg_app.gui.document import Result
 from plantseg_app.gui.histogram import Histogram
-from plantseg_app.gui.wizard.page import Page, button, heading, sentence
+from plantseg_app.gui.path_line import PathLine
+from plantseg_app.gui.widgets import button, heading, sentence
+from plantseg_app.gui.wizard.page import Page
 from plantseg_app.gui.workbench import Workbench
 from plantseg_app.paths import resources_dir
 from plantseg_app.run.export import SUFFIXES, Export, ExportItem, MeasureCells

@@ -11,8 +11,9 @@ from PySide6.QtWidgets import QFileDialog, QVBoxLayout
 from plantseg_app.core.volume import VoxelSize
 from plantseg_app.errors import InputError, PlantSegError
 from plantseg_app.gui.loader import Loader
+from plantseg_app.gui.widgets import button, heading
 from plantseg_app.gui.wizard.image_card import ImageCard
-from plantseg_app.gui.wizard.page import Page, button, heading
+from plantseg_app.gui.wizard.page import Page
 from plantseg_app.gui.wizard.welcome import DropHint, RecentFiles
 from plantseg_app.gui.wizard.workflow_choice import WorkflowChoice
 from plantseg_app.gui.wizard.workflow_offer import WorkflowOffer

@@ -26,7 +26,7 @@ from PySide6.QtWidgets import (
 
 from plantseg_app.gui.areas.model_details import ModelDetails
 from plantseg_app.gui.areas.model_table import ModelEntry, searched_text
-from plantseg_app.gui.wizard.page import button
+from plantseg_app.gui.widgets import button
 from plantseg_app.zoo.catalogue import InstalledModel
 
 _ENTRY = Qt.ItemDataRole.UserRole

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import ClassVar
 
 from PySide6.QtCore import QEvent, QObject, QSize, Qt, Signal
-from PySide6.QtWidgets import QComboBox, QFrame, QLabel, QPushButton, QScrollArea, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QFrame, QScrollArea, QVBoxLayout, QWidget
 
+from plantseg_app.gui.widgets import sentence
 from plantseg_app.gui.workbench import Workbench
 
 
@@ -101,45 +102,3 @@ class _Column(QScrollArea):
         if watched is self.widget() and event.type() == QEvent.Type.LayoutRequest:
             self.updateGeometry()
         return super().eventFilter(watched, event)
-
-
-def keep_narrow(box: QComboBox) -> None:
-    """Let a box be narrower than its longest entry, which the list shows in full."""
-    box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
-    box.setMinimumContentsLength(10)
-
-
-def sentence(text: str = "") -> QLabel:
-    """Return a label that wraps its text."""
-    label = QLabel(text)
-    label.setWordWrap(True)
-    label.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
-    return label
-
-
-def say(label: QLabel, text: str, role: str = "") -> None:
-    """Show `text` in a label, as ``"warning"``, ``"error"``, ``"good"``, ``"help"`` or plainly."""
-    label.setText(text)
-    if label.property("role") != role:
-        label.setProperty("role", role)
-        # A style sheet looks at properties once only.
-        label.style().unpolish(label)
-        label.style().polish(label)
-
-
-def heading(text: str) -> QLabel:
-    """Return a label that begins a section of a page."""
-    label = QLabel(f"<b>{text}</b>")
-    label.setWordWrap(True)
-    label.setContentsMargins(0, 8, 0, 0)
-    return label
-
-
-def button(text: str, tip: str, main: bool = False) -> QPushButton:
-    """Return a button with tool tip and accessible name; `main` marks the one that carries the work on."""
-    made = QPushButton(text)
-    made.setToolTip(tip)
-    made.setAccessibleName(text.replace("&", "").rstrip("…"))
-    if main:
-        made.setProperty("main", True)
-    return made

@@ -16,8 +16,9 @@ from plantseg_app.gui.forms.choices import CHOICES
 from plantseg_app.gui.forms.fold import Fold
 from plantseg_app.gui.forms.step_form import StepForm
 from plantseg_app.gui.growing import GrowingLayers
+from plantseg_app.gui.widgets import button, heading, say, sentence
 from plantseg_app.gui.wizard.model_list import ListedModel, ModelList
-from plantseg_app.gui.wizard.page import Page, button, heading, say, sentence
+from plantseg_app.gui.wizard.page import Page
 from plantseg_app.gui.wizard.scale_note import ScaleNote
 from plantseg_app.gui.workbench import Workbench
 from plantseg_app.run.prediction import (

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from plantseg_app.gui.widgets import heading
 from plantseg_app.gui.wizard.before_after import BeforeAfter
 from plantseg_app.gui.wizard.cell_size_section import CellSizeSection
 from plantseg_app.gui.wizard.crop_section import CropSection
-from plantseg_app.gui.wizard.page import Page, heading
+from plantseg_app.gui.wizard.page import Page
 from plantseg_app.gui.wizard.step_cards import CardSource, StepCards
 from plantseg_app.gui.workbench import Workbench
 from plantseg_app.run.prepared import preparation

@@ -11,7 +11,8 @@ from PySide6.QtWidgets import QButtonGroup, QCheckBox, QFormLayout, QGridLayout,
 
 from plantseg_app.gui.document import Result
 from plantseg_app.gui.label_editor import LabelEditor, Tool
-from plantseg_app.gui.wizard.page import Page, button, heading, sentence
+from plantseg_app.gui.widgets import button, heading, sentence
+from plantseg_app.gui.wizard.page import Page
 from plantseg_app.gui.workbench import Workbench
 
 CORRECTED = "corrected cells"

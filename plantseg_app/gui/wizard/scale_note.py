@@ -5,7 +5,7 @@ from __future__ import annotations
 from PySide6.QtWidgets import QVBoxLayout, QWidget
 
 from plantseg_app.errors import PlantSegError
-from plantseg_app.gui.wizard.page import button, say, sentence
+from plantseg_app.gui.widgets import button, say, sentence
 from plantseg_app.gui.workbench import Workbench
 from plantseg_app.run.prediction import ScaleState, predict_step, scale_state, with_prediction_settings
 

@@ -15,7 +15,8 @@ from plantseg_app.gui.comparison import ComparisonPanel
 from plantseg_app.gui.forms.fold import Fold
 from plantseg_app.gui.forms.step_form import StepForm
 from plantseg_app.gui.partition_preview import PartitionPreviewer
-from plantseg_app.gui.wizard.page import Page, button, heading, keep_narrow, sentence
+from plantseg_app.gui.widgets import button, heading, keep_narrow, sentence
+from plantseg_app.gui.wizard.page import Page
 from plantseg_app.gui.workbench import Workbench
 from plantseg_app.run.workflow_edit import group_of, insert_after, nodes_in_group, remove, steps_in_group, swap
 

@@ -20,7 +20,7 @@ from plantseg_app.core.step import Step
 from plantseg_app.core.workflow import Workflow
 from plantseg_app.errors import RequestError
 from plantseg_app.gui.forms.step_form import StepForm
-from plantseg_app.gui.wizard.page import button, sentence
+from plantseg_app.gui.widgets import button, sentence
 from plantseg_app.gui.workbench import Workbench
 from plantseg_app.run.workflow_edit import add_to_group, move, remove, steps_in_group
 

@@ -11,7 +11,7 @@ from PySide6.QtCore import Qt, Signal
 from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import QFrame, QLabel, QPushButton, QSizePolicy, QVBoxLayout, QWidget
 
-from plantseg_app.gui.wizard.page import button, heading
+from plantseg_app.gui.widgets import button, heading
 
 _MOST_SHOWN = 6
 

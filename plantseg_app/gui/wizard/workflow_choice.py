@@ -14,7 +14,7 @@ from plantseg_app.core.volume import Volume
 from plantseg_app.core.workflow import Workflow
 from plantseg_app.errors import RequestError
 from plantseg_app.gui.document import Document
-from plantseg_app.gui.wizard.page import sentence
+from plantseg_app.gui.widgets import sentence
 from plantseg_app.run.roles import assign_sources
 from plantseg_app.run.workflows import bundled_workflows
 

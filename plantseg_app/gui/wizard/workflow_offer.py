@@ -7,7 +7,7 @@ from pathlib import Path
 from PySide6.QtCore import Signal
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QToolButton, QWidget
 
-from plantseg_app.gui.wizard.page import button, sentence
+from plantseg_app.gui.widgets import button, sentence
 
 
 class WorkflowOffer(QFrame):

@@ -25,7 +25,7 @@ def models(bench: Any, qtbot: QtBot) -> Any:
 
 def shown(models: Any) -> list[str]:
     rows = range(models.filter.rowCount())
-    return [models.table.entries[models.filter.mapToSource(models.filter.index(row, 0)).row()].id for row in rows]
+    return [models.table.rows[models.filter.mapToSource(models.filter.index(row, 0)).row()].id for row in rows]
 
 
 def test_the_shipped_models_are_listed_and_filtered(models: Any) -> None:
@@ -130,7 +130,7 @@ def test_rubbish_is_refused_in_a_sentence(
     (damaged / "weights.safetensors").write_bytes(b"x")
     models.add(damaged)
     assert "1 bytes" in bench.warned[1]
-    assert not any(entry.is_own for entry in models.table.entries)
+    assert not any(entry.is_own for entry in models.table.rows)
 
 
 def test_an_id_that_is_taken_gets_a_number(
@@ -141,5 +141,5 @@ def test_an_id_that_is_taken_gets_a_number(
     assert models.chosen.id == "membranes-3d-2"
     # The same weights once more are no further model.
     models.add(folder)
-    assert [entry.id for entry in models.table.entries if entry.is_own] == ["membranes-3d-2"]
+    assert [entry.id for entry in models.table.rows if entry.is_own] == ["membranes-3d-2"]
     assert bench.warned == []

@@ -7,7 +7,7 @@ from pathlib import Path
 from PySide6.QtCore import Signal
 from PySide6.QtWidgets import QFileDialog, QHBoxLayout, QLineEdit, QWidget
 
-from plantseg_app.gui.wizard.page import button
+from plantseg_app.gui.widgets import button
 
 
 class PathLine(QWidget):
