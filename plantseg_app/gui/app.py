@@ -18,6 +18,7 @@ import plantseg_app.core.workflow  # noqa: F401
 from plantseg_app.errors import PlantSegError, ResourceError
 
 if TYPE_CHECKING:
+    from plantseg_app.gui.main_window import MainWindow
     from plantseg_app.run.session import Session
 
 _LOG = logging.getLogger(__name__)
@@ -74,15 +75,23 @@ def launch(files: Sequence[Path] = ()) -> int:
     application = QApplication.instance() or QApplication(sys.argv[:1])
     application.setApplicationName("PlantSeg App")
     start_file_log()
-    window = MainWindow(session=_restored_session())
+    session = _restored_session()
+    window = MainWindow(session=session)
     reporter = install_excepthook(window)
     window.show()
-    window.restore()
-    if files:
-        window.open_paths([Path(file) for file in files])
+    begin(window, [Path(file) for file in files], is_restored=session is not None)
     status = int(application.exec())
     reporter.uninstall()
     return status
+
+
+def begin(window: MainWindow, files: Sequence[Path], is_restored: bool) -> None:
+    """Fill a window that has just come up: with what was restored, with `files`, or with the tour for somebody new."""
+    window.restore()
+    if files:
+        window.open_paths(files)
+    elif not is_restored and not window.preferences.value.tour_seen:
+        window.commands.tour.start_after_first_paint()
 
 
 def _restored_session() -> Session | None:

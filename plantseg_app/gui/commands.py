@@ -21,6 +21,7 @@ from plantseg_app.gui.log_console import LogDock
 from plantseg_app.gui.preferences import PreferenceStore
 from plantseg_app.gui.preferences_dialog import PreferencesDialog
 from plantseg_app.gui.shortcuts_window import Shortcut, ShortcutsWindow, shortcuts_of
+from plantseg_app.gui.tour import Tour
 from plantseg_app.io.atomic import replacing
 from plantseg_app.paths import samples_dir
 from plantseg_app.run.workflows import find_workflow
@@ -41,6 +42,8 @@ class Commands(QObject):
         The Qt actions by key.
     log
         The dock with what the program has noted.
+    tour
+        The way through the window for somebody new.
     """
 
     def __init__(self, window: MainWindow, preferences: PreferenceStore) -> None:
@@ -50,6 +53,7 @@ class Commands(QObject):
         self._dialogs: dict[str, QDialog] = {}
         self.log = LogDock(window)
         self.log.hide()
+        self.tour = Tour(window)
         self.actions: ActionSet = build_actions(window, self._callbacks())
 
     def _callbacks(self) -> dict[str, Callable[[], object]]:
@@ -72,11 +76,19 @@ class Commands(QObject):
             "next_page": lambda: window.turn_page(1),
             "preview": lambda: window.page.preview(),
             "run": lambda: window.page.run(),
-            "cancel": window.cancel,
+            "cancel": self.cancel,
             **{key: functools.partial(window.open_area_of, key) for key in window.area_keys},
             "shortcuts": self.shortcuts,
+            "tour": self.tour.start,
             "about": self.about,
         }
+
+    def cancel(self) -> None:
+        """Stop what runs; or end the tour, which is less, where nothing does."""
+        if self.tour.is_shown and not (self._window.runner.is_busy or self._window.loader.is_busy):
+            self.tour.end()
+        else:
+            self._window.cancel()
 
     # ------------------------------------------------------------------------------------------------ file
 

@@ -87,7 +87,7 @@ class MainWindow(QMainWindow):
         self.beside = Beside(self)
         self.keeper = SessionKeeper(self.document, session or Session.create(), self.beside, self)
         self.style_sheet = Style(_application())
-        self.viewer = Viewer(self.style_sheet.theme, Beside(self))
+        self.viewer: Viewer = Viewer(self.style_sheet.theme, Beside(self))
         self.viewer.when_started(self.style_sheet.refresh)
         self.layers = DocumentLayers(self.document, self.viewer)
         self.runner = QtRunner(self.keeper.session.folder, self, warm=warm)
@@ -123,7 +123,7 @@ class MainWindow(QMainWindow):
     # ------------------------------------------------------------------------------------------------ layout
 
     def _build(self) -> None:
-        self.stepper = Stepper([page.title for page in self.pages])
+        self.stepper: Stepper = Stepper([page.title for page in self.pages])
         self.page_stack = QStackedWidget()
         for page in self.pages:
             self.page_stack.addWidget(page)
