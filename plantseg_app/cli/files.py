@@ -249,11 +249,12 @@ def _score(arguments: argparse.Namespace, labels: Volume, terminal: Terminal) ->
     if arguments.reference is None:
         return None
     from plantseg_app.core.volume import Kind
-    from plantseg_app.evaluate import evaluate_labels
+    from plantseg_app.evaluate import evaluate_labels, evaluate_layers
     from plantseg_app.io import read_volume
 
     path, dataset = split_dataset(arguments.reference)
-    scores = evaluate_labels(labels.data, read_volume(path, kind=Kind.LABELS, dataset=dataset).data)
+    score = evaluate_layers if labels.kind is Kind.LAYERED_LABELS else evaluate_labels
+    scores = score(labels.data, read_volume(path, kind=labels.kind, dataset=dataset).data)
     terminal.say(f"adapted Rand error {scores.adapted_rand_error:.4f} against {path}")
     return scores
 
