@@ -15,9 +15,10 @@ from PySide6.QtGui import QAccessible, QAccessibleEvent, QKeyEvent, QPainter, QP
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
 from shiboken6 import isValid
 
+from plantseg_app.gui.widgets import button
 from plantseg_app.gui.wizard.export_page import ExportPage
 from plantseg_app.gui.wizard.load_page import LoadPage
-from plantseg_app.gui.wizard.page import Page, button
+from plantseg_app.gui.wizard.page import Page
 from plantseg_app.gui.wizard.predict_page import PredictPage
 from plantseg_app.gui.wizard.segment_page import SegmentPage
 
