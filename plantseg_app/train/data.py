@@ -24,9 +24,10 @@ from plantseg_app.algorithms.layers import combine_layers, number_masks, pack_la
 from plantseg_app.algorithms.normalise import percentiles
 from plantseg_app.algorithms.resample import LINEAR, NEAREST, resample, shape_for_spacing
 from plantseg_app.core.context import Context
-from plantseg_app.core.volume import Kind, Volume, VoxelSize, as_labels
+from plantseg_app.core.volume import Volume, VoxelSize
 from plantseg_app.errors import InputError, RequestError
 from plantseg_app.io.reader import read_volume
+from plantseg_app.train.label_files import read_labels, read_layers
 from plantseg_app.train.settings import DataSettings, SplitSettings, StackFiles
 from plantseg_app.zoo.card import Normalisation
 
@@ -271,9 +272,9 @@ def read_stack(files: StackFiles, settings: DataSettings) -> Stack:
     )  # fmt: skip
     table = None
     if files.layered:
-        labels, known, table = _read_layers(files, settings.ignore_label)
+        labels, known, table = read_layers(files, settings.ignore_label)
     else:
-        labels, known = _read_labels(files, settings.ignore_label)
+        labels, known = read_labels(files, settings.ignore_label)
     image = raw.data if raw.data.ndim == 4 else raw.data[None]
     if image.shape[1:] != labels.shape:
         raise InputError(f"{raw.name}: the image is {image.shape[1:]} voxels (Z, Y, X), its labels {labels.shape}.")
@@ -285,43 +286,6 @@ def read_stack(files: StackFiles, settings: DataSettings) -> Stack:
     made = Stack.from_arrays(image, labels, known, normalisation, spacing, raw.name)
     source = str(Path(files.path or files.image).resolve())
     return dataclasses.replace(made, source=source, share=files.share, table=table)
-
-
-def _read_layers(
-    files: StackFiles, ignore: int | None
-) -> tuple[NDArray[Any], NDArray[np.bool_] | None, NDArray[np.uint32]]:
-    """Return codes, where they are known, and their table, of objects that may overlap."""
-    if ignore is not None:
-        raise RequestError(
-            "Layers of objects have no label to ignore; give a mask file as ignore of the stack instead."
-        )
-    path = files.path or files.labels
-    layers = read_volume(path, kind=Kind.LAYERED_LABELS, dataset=files.labels_dataset).data
-    codes, table = combine_layers(pack_layers(number_masks(layers)))
-    known = read_volume(files.ignore).data == 0 if files.ignore else None
-    return codes, None if known is None or known.all() else known, table
-
-
-def _read_labels(files: StackFiles, ignore: int | None) -> tuple[NDArray[Any], NDArray[np.bool_] | None]:
-    path = files.path or files.labels
-    known: NDArray[np.bool_] | None = None
-    if ignore is not None and ignore < 0:
-        # Labels below 0 are refused as labels; here one of them has a meaning.
-        usual = files.labels_dataset or ("label" if files.path else None)
-        signed = read_volume(path, dataset=usual, axes=None if files.path else files.axes).data
-        known = signed != ignore
-        labels = as_labels(np.where(known, signed, 0).astype(np.int64))
-    else:
-        labels = read_volume(path, kind=Kind.LABELS, dataset=files.labels_dataset).data
-        if ignore is not None:
-            known = labels != ignore
-            labels = np.where(known, labels, 0).astype(labels.dtype)
-    if files.ignore:
-        outside = read_volume(files.ignore).data != 0
-        known = ~outside if known is None else known & ~outside
-    if known is not None and known.all():
-        known = None
-    return labels, known
 
 
 def _rescaled(

@@ -22,7 +22,8 @@ import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from plantseg_app.core.fields import Fraction, Micrometre, PerAxis, Seed, SigmaVox
-from plantseg_app.errors import RequestError, did_you_mean
+from plantseg_app.errors import RequestError
+from plantseg_app.train.settings_errors import readable_problems
 from plantseg_app.zoo.card import Normalisation
 
 _VOXEL: dict[str, Any] = {"unit": "voxel"}
@@ -326,7 +327,7 @@ class TrainSettings(_Part):
         try:
             return cls(**{str(key): value for key, value in plain.items()})
         except ValidationError as error:
-            raise RequestError(f"{where}: {_readable(error, cls)}") from error
+            raise RequestError(f"{where}: {readable_problems(error, cls)}") from error
 
     @classmethod
     def from_yaml(cls, path: str | Path) -> Self:
@@ -380,37 +381,3 @@ class TrainSettings(_Part):
     def to_yaml(self) -> str:
         """Return the text that `from_yaml` reads back to equal settings."""
         return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False, allow_unicode=True, width=100)
-
-
-def _readable(error: ValidationError, root: type[BaseModel]) -> str:
-    lines = []
-    for problem in error.errors(include_url=False):
-        place = [part for part in problem["loc"] if isinstance(part, (str, int))]
-        dotted = ".".join(str(part) for part in place)
-        if problem["type"] == "extra_forbidden":
-            owner, known = _fields_at(root, place[:-1])
-            lines.append(f'{owner} has no setting "{place[-1]}". {did_you_mean(str(place[-1]), known)}')
-        elif problem["type"] == "missing":
-            lines.append(f"{dotted} is missing.")
-        else:
-            message = problem["msg"].removeprefix("Value error, ")
-            given = "" if isinstance(problem["input"], Mapping) else f"; {problem['input']!r} was given"
-            lines.append(f"{dotted + ': ' if dotted else ''}{message}{given}.")
-    return " ".join(lines)
-
-
-def _fields_at(root: type[BaseModel], place: list[str | int]) -> tuple[str, list[str]]:
-    """Return the name of the part at `place` and the settings it has."""
-    model = root
-    for part in place:
-        if not isinstance(part, str):
-            continue
-        found = _models_in(model.model_fields[part].annotation)
-        model = found[0] if found else model
-    return ".".join(str(part) for part in place) or "it", list(model.model_fields)
-
-
-def _models_in(annotation: Any) -> list[type[BaseModel]]:
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return [annotation]
-    return [model for inner in getattr(annotation, "__args__", ()) for model in _models_in(inner)]
