@@ -11,8 +11,7 @@ from plantseg_app.cli.parser import (
     add_command,
     add_reading_options,
     add_talking_options,
-    existing_file,
-    read_options,
+    named_image,
     split_dataset,
 )
 from plantseg_app.cli.terminal import Terminal
@@ -35,14 +34,10 @@ def run(arguments: argparse.Namespace) -> int:
     from plantseg_app.io import read_volume, read_workflow, write_volume
 
     terminal = Terminal.of(arguments)
-    source, dataset = split_dataset(arguments.source)
+    source, options = named_image(arguments.source, arguments)
     target, target_dataset = split_dataset(arguments.target)
-    existing_file(str(source))
     if target.exists() and target.samefile(source):
         raise RequestError(f"{target} is the input itself; give the result another name.")
-    options = read_options(arguments)
-    if dataset is not None:
-        options = dataclasses.replace(options, dataset=dataset)
     if arguments.kind is not None:
         kind = parse_kind(arguments.kind)
     else:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import math
 from typing import TYPE_CHECKING
 
@@ -13,7 +12,7 @@ from plantseg_app.cli.parser import (
     add_reading_options,
     add_talking_options,
     existing_file,
-    read_options,
+    read_labels,
     split_dataset,
 )
 from plantseg_app.cli.terminal import Terminal
@@ -45,8 +44,8 @@ def run(arguments: argparse.Namespace) -> int:
     terminal = Terminal.of(arguments)
     for name in filter(None, (arguments.segmentation, arguments.ground_truth, arguments.confidence)):
         existing_file(str(split_dataset(name)[0]))
-    segmentation = _read(arguments.segmentation, arguments)
-    truth = _read(arguments.ground_truth, arguments)
+    segmentation = read_labels(arguments.segmentation, arguments)
+    truth = read_labels(arguments.ground_truth, arguments)
     score = evaluate_layers if arguments.layered else evaluate_labels
     scores = score(segmentation.data, truth.data)
     ranked = _coco_scores(segmentation, truth, arguments)
@@ -104,15 +103,3 @@ def table_lines(scores: Scores) -> list[str]:
     lines = [f"{name:<20}{value:>8.4f}  {meaning}" for name, value, meaning in rows]
     counts = f"{scores.n_segmented} segmented, {scores.n_reference} true, difference {scores.dic:+d}"
     return [*lines, f"{'cells':<20}{counts}"]
-
-
-def _read(name: str, arguments: argparse.Namespace) -> Volume:
-    from plantseg_app.core.volume import Kind
-    from plantseg_app.io import read_volume
-
-    path, dataset = split_dataset(name)
-    options = read_options(arguments)
-    if dataset is not None:
-        options = dataclasses.replace(options, dataset=dataset)
-    kind = Kind.LAYERED_LABELS if arguments.layered else Kind.LABELS
-    return read_volume(path, kind=kind, **options.given())

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import dataclasses
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,7 +12,7 @@ from plantseg_app.cli.parser import (
     add_reading_options,
     add_talking_options,
     existing_file,
-    read_options,
+    read_labels,
     split_dataset,
 )
 from plantseg_app.cli.terminal import Terminal
@@ -48,7 +47,7 @@ def run(arguments: argparse.Namespace) -> int:
     output = check_csv_name(arguments.output)
     for name in (arguments.segmentation, *arguments.image):
         existing_file(str(split_dataset(name)[0]))
-    labels = _read_segmentation(arguments)
+    labels = read_labels(arguments.segmentation, arguments)
     if labels.voxel_size_um is None:
         terminal.note("The voxel size is not known, so sizes are in voxels; give --voxel-size Z,Y,X for micrometres.")
     images: dict[str, Volume] = {}
@@ -59,18 +58,6 @@ def run(arguments: argparse.Namespace) -> int:
     terminal.say(f"{output}: {table.n_rows} {'cell' if table.n_rows == 1 else 'cells'}")
     terminal.print_json({"output": str(output), "n_cells": table.n_rows, "columns": list(table.names)})
     return 0
-
-
-def _read_segmentation(arguments: argparse.Namespace) -> Volume:
-    from plantseg_app.core.volume import Kind
-    from plantseg_app.io import read_volume
-
-    path, dataset = split_dataset(arguments.segmentation)
-    options = read_options(arguments)
-    if dataset is not None:
-        options = dataclasses.replace(options, dataset=dataset)
-    kind = Kind.LAYERED_LABELS if arguments.layered else Kind.LABELS
-    return read_volume(path, kind=kind, **options.given())
 
 
 def _read_image(name: str, nan: str | None) -> Volume:

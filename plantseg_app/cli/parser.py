@@ -9,6 +9,7 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -17,6 +18,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from plantseg_app.errors import RequestError
 
 if TYPE_CHECKING:
+    from plantseg_app.core.volume import Volume
     from plantseg_app.run.jobs import ReadOptions
 
 AddCommand = Callable[["argparse._SubParsersAction[Parser]"], None]
@@ -100,6 +102,30 @@ def read_options(arguments: argparse.Namespace) -> ReadOptions:
         voxel_size_um=arguments.voxel_size,
         nan=arguments.nan,
     )
+
+
+def named_image(text: str, arguments: argparse.Namespace) -> tuple[Path, ReadOptions]:
+    """Return the file that ``FILE`` or ``FILE.h5:DATASET`` names, and how to read it.
+
+    A data set in the name counts more than ``--dataset``.
+
+    Raises
+    ------
+    RequestError
+        If there is no such file.
+    """
+    path, dataset = split_dataset(text)
+    options = read_options(arguments)
+    return existing_file(str(path)), options if dataset is None else dataclasses.replace(options, dataset=dataset)
+
+
+def read_labels(text: str, arguments: argparse.Namespace) -> Volume:
+    """Read the segmentation that ``FILE`` or ``FILE.h5:DATASET`` names; layered labels with ``--layered``."""
+    from plantseg_app.core.volume import Kind
+    from plantseg_app.io import read_volume
+
+    path, options = named_image(text, arguments)
+    return read_volume(path, kind=Kind.LAYERED_LABELS if arguments.layered else Kind.LABELS, **options.given())
 
 
 def split_dataset(text: str) -> tuple[Path, str | None]:
