@@ -27,7 +27,7 @@ from plantseg_app.core.context import Context
 from plantseg_app.core.volume import Volume, VoxelSize
 from plantseg_app.errors import InputError, RequestError
 from plantseg_app.io.reader import read_volume
-from plantseg_app.train.label_files import read_labels, read_layers
+from plantseg_app.train.label_files import is_layered, read_labels, read_layers
 from plantseg_app.train.settings import DataSettings, SplitSettings, StackFiles
 from plantseg_app.zoo.card import Normalisation
 
@@ -271,7 +271,7 @@ def read_stack(files: StackFiles, settings: DataSettings) -> Stack:
         voxel_size_um=size,
     )  # fmt: skip
     table = None
-    if files.layered:
+    if is_layered(files):
         labels, known, table = read_layers(files, settings.ignore_label)
     else:
         labels, known = read_labels(files, settings.ignore_label)

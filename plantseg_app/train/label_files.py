@@ -10,8 +10,15 @@ from numpy.typing import NDArray
 from plantseg_app.algorithms.layers import combine_layers, number_masks, pack_layers
 from plantseg_app.core.volume import Kind, as_labels
 from plantseg_app.errors import RequestError
-from plantseg_app.io.reader import read_volume
+from plantseg_app.io.reader import inspect_image, read_volume
 from plantseg_app.train.settings import StackFiles
+
+
+def is_layered(files: StackFiles) -> bool:
+    """Return whether labels may overlap: because the settings say so, or this program wrote them as layers."""
+    if files.layered or not files.labels:
+        return files.layered
+    return inspect_image(files.labels, files.labels_dataset).kind is Kind.LAYERED_LABELS
 
 
 def read_layers(

@@ -53,7 +53,8 @@ class StackFiles(_Part):
     )
     layered: bool = Field(
         False,
-        description="The labels are layers of objects that may overlap, or one mask a plane; for layering networks.",
+        description="The labels are layers of objects that may overlap, or one mask a plane; layers that this program "
+        "wrote are recognised.",
     )
     share: float | None = Field(
         None, gt=0, le=1, description="Share of the training patches from here; empty: by the labelled voxels."

@@ -16,6 +16,7 @@ from plantseg_app.core.context import QuietContext
 from plantseg_app.core.step import make_step
 from plantseg_app.core.volume import Kind, Volume
 from plantseg_app.errors import RequestError
+from plantseg_app.io import write_volume
 from plantseg_app.train.checkpoint import load_checkpoint
 from plantseg_app.train.data import Stack, read_stack
 from plantseg_app.train.events import TrainEvents
@@ -169,6 +170,9 @@ def test_mask_files_are_read_as_layers(tmp_path: Path) -> None:
     stack = read_stack(files, DataSettings())
     objects = stack.objects(stack.labels)
     np.testing.assert_array_equal(objects, pack_layers(number_masks(masks[:, None])))
+    saved = write_volume(tmp_path / "saved.tif", Volume(objects, Kind.LAYERED_LABELS))
+    told = read_stack(files.model_copy(update={"labels": str(saved), "layered": False}), DataSettings())
+    np.testing.assert_array_equal(told.objects(told.labels), objects)
     with pytest.raises(RequestError, match="no label to ignore"):
         read_stack(files, DataSettings(ignore_label=0))
 
