@@ -1,17 +1,11 @@
-r"""Make the images that `membranes-2d` learns from: simulated sections and projections, and a real epithelium.
+r"""Make the images that `membranes-2d` learns from: simulated sections and projections, and two real tissues.
 
-    python ../membranes-3d/simulate.py --labels cells.h5 --output renderings --count 692 --seed 1
-    python ../membranes-3d/simulate.py --labels cells.h5 --output renderings --count 384 --seed 2
-    python ../membranes-3d/simulate.py --labels cells.h5 --output renderings --count 737 --seed 3 --dense-share 0.5
-    python ../membranes-3d/simulate.py --labels cells.h5 --output held-out --count 24 --seed 9001 \
-        --split validation
-    python prepare.py prepared --renderings renderings --held-out held-out --epithelium FOLDER --sheets 400
+    python prepare.py prepared --labels cells.h5 --epithelium FOLDER --embryo arabidopsis_embryo_3d.tif
     plantseg-app train train.yaml
-    python prepare.py prepared --granular 900 --labels cells.h5
-    plantseg-app train train-granular.yaml
 
 cells.h5 is sample_cells.h5 of pytorch-3dunet. FOLDER is mdck_zo1_epithelium: `images/NAME.tif` and, in
-`labels/NAME_border.tif`, a map of the cell borders with gaps.
+`labels/NAME_border.tif`, a map of the cell borders with gaps. The embryo is a stack without labels; it gets those that
+`membranes-3d` is sure of, because in 3D a wall is more easily told from what else shines in a section.
 """
 
 from __future__ import annotations
@@ -19,7 +13,6 @@ from __future__ import annotations
 import argparse
 import functools
 import importlib.util
-import multiprocessing
 from pathlib import Path
 
 import h5py
@@ -29,10 +22,17 @@ from scipy import ndimage
 from scipy.spatial import cKDTree
 
 from plantseg_app.algorithms.simulate import recipe as tissue
+from plantseg_app.algorithms.simulate.recipe import random_stack
+from plantseg_app.io import read_volume
+from plantseg_app.run.runner import Runner
+from plantseg_app.run.workflows import find_workflow
+from plantseg_app.train.self_training import ConfidenceRule, sure_cells
 
 VALIDATION_IMAGE = "Myo1c_KO_Zo_1_9"
 # Beyond this distance from the other one (in voxels), a drawn border or a flooded line is not believed.
 REACH = 4.0
+# Edge of the simulated images.
+SIZE = 176
 
 
 def save(path: Path, raw: NDArray[np.generic], labels: NDArray[np.generic]) -> None:
@@ -43,18 +43,14 @@ def save(path: Path, raw: NDArray[np.generic], labels: NDArray[np.generic]) -> N
         file["label"] = labels[None].astype(np.int16)
 
 
-def sections(source: Path, target: Path, n_slices: int) -> int:
-    """Cut slices, evenly spread, out of every rendered stack; return how many."""
-    count = 0
-    for path in sorted(source.glob("*.npz")):
-        with np.load(path) as sample:
-            raw, labels = sample["raw"], sample["labels"]
-        for i in range(n_slices):
-            z = (2 * i + 1) * len(raw) // (2 * n_slices)
-            if (labels[z] > 0).mean() > 0.15:
-                save(target / f"section-{path.stem}-{z:02d}.h5", raw[z], labels[z])
-                count += 1
-    return count
+def save_sections(number: int, output: Path, labels: Path) -> None:
+    """Write two sections of one simulated stack, or a single one to validate, with cells that training never sees."""
+    part, places = ("validation", (8,)) if number % 8 == 7 else ("train", (4, 12))
+    volume = cells_of_volume(labels, "validation" if part == "validation" else "training")
+    sample = random_stack(np.random.default_rng([76, number]), volume, (16, SIZE, SIZE), 0.25)
+    for z in places:
+        if (sample.labels[z] > 0).mean() > 0.15:
+            save(output / part / f"section-{number:05d}-{z:02d}.h5", sample.raw[z], sample.labels[z])
 
 
 def lobed_cells(rng: np.random.Generator, size: int) -> tissue.Labels:
@@ -72,6 +68,9 @@ def lobed_cells(rng: np.random.Generator, size: int) -> tissue.Labels:
         for axis in coordinates[1:]
     ]
     spacing = diameter * np.exp(rng.normal(0, 0.25, 2))
+    if rng.random() < 0.25:
+        # Long cells side by side, as in stems and veins.
+        spacing = spacing * np.array([0.8, rng.uniform(1.5, 5.0)])
     count = max(4, int(np.prod((size + 2 * spacing) / spacing)))
     seeds = rng.uniform(-0.5, 0.5, (count, 2)) * (size + 2 * spacing)
     points = np.stack([axis.ravel() / s for axis, s in zip(bent, spacing, strict=True)], 1)
@@ -170,7 +169,15 @@ def granular(rng: np.random.Generator, volume: tissue.Labels, size: int) -> tupl
         grain = rng.uniform(1, 4)
         speckle = np.exp(rng.uniform(0.3, 1.0) * tissue.smooth_noise(rng, (1, *spots.shape), (1, grain, grain))[0])
         spots = spots + rng.uniform(0.03, 0.25) * np.minimum(speckle, 4) * (labels[middle] > 0)
-    image = tissue.dimmed(rng, image + spots.astype(np.float32), labels > 0, light_sheet=False)
+    image = image + spots.astype(np.float32)
+    if rng.random() < 0.3:
+        # Strands of cytoplasm.
+        strands = np.abs(tissue.smooth_noise(rng, image.shape, (3, rng.uniform(0.8, 2), rng.uniform(6, 20))))
+        image = image + rng.uniform(0.05, 0.3) * np.clip(1.2 - strands, 0, None) * (labels > 0)
+    if rng.random() < 0.35:
+        # One region shines much more than another.
+        image = image * np.exp(rng.uniform(0.3, 1.0) * tissue.smooth_noise(rng, image.shape, (99, 70, 70)))
+    image = tissue.dimmed(rng, image, labels > 0, light_sheet=False)
     crop = (slice(8, -8), slice(8, -8))
     raw = tissue.digitised(rng, image[middle - 1 : middle + 2, 8:-8, 8:-8], over_exposed=False)[1]
     return raw, labels[middle][crop]
@@ -180,7 +187,7 @@ def save_granular(number: int, output: Path, labels: Path) -> None:
     """Write one section with vesicles; every fortieth validates, with cells that training never sees."""
     part = "validation" if number % 40 == 39 else "train"
     volume = cells_of_volume(labels, "validation" if part == "validation" else "training")
-    raw, cells = granular(np.random.default_rng([78, number]), volume, 144)
+    raw, cells = granular(np.random.default_rng([78, number]), volume, SIZE)
     if (cells > 0).mean() > 0.15:
         save(output / part / f"granular-{number:05d}.h5", raw, cells)
 
@@ -229,32 +236,43 @@ def real_epithelium(source: Path, output: Path) -> None:
         save(output / part / f"epithelium-{name}.h5", np.round(raw).astype(np.uint16), cells_of_borders(border))
 
 
+def real_embryo(source: Path, output: Path) -> None:
+    """Cut labelled sections along all three axes out of a stack that `membranes-3d` segments."""
+    workflow = find_workflow("membranes-gasp").model_copy(update={"outputs": ("boundary", "cells")})
+    found = Runner().run(workflow, {"image": read_volume(source)})
+    raw, boundary, cells = read_volume(source).data, found["boundary"].data, found["cells"].data
+    outside = int(np.bincount(cells.ravel()).argmax())
+    sure = sure_cells(cells, boundary, ConfidenceRule(wall=0.5, largest=4.0))
+    known = ndimage.binary_dilation(np.isin(cells, [*sure, outside]), np.ones((3, 3, 3)))
+    labels = np.where(known, np.where(cells == outside, 0, cells), -1)
+    for axis in range(3):
+        for place in range(2, raw.shape[axis], 3):
+            section = labels.take(place, axis)
+            if (section > 0).mean() > 0.1:
+                save(output / "train" / f"embryo-{axis}-{place:03d}.h5", raw.take(place, axis), section)
+
+
 def main() -> None:
     """Fill the folder."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("output", type=Path, help="folder to fill")
-    parser.add_argument("--renderings", type=Path, help="stacks of simulate.py to train on")
-    parser.add_argument("--held-out", type=Path, help="stacks of simulate.py to validate on")
-    parser.add_argument("--epithelium", type=Path, help="folder mdck_zo1_epithelium")
-    parser.add_argument("--sheets", type=int, default=0, help="simulated projections")
-    parser.add_argument("--granular", type=int, default=0, help="simulated sections full of vesicles")
-    parser.add_argument("--labels", type=Path, help="cells.h5, for --granular")
+    parser.add_argument("--labels", type=Path, required=True, help="cells.h5")
+    parser.add_argument("--epithelium", type=Path, required=True, help="folder mdck_zo1_epithelium")
+    parser.add_argument("--embryo", type=Path, required=True, help="arabidopsis_embryo_3d.tif")
+    parser.add_argument("--sections", type=int, default=88, help="simulated stacks, two sections of each")
+    parser.add_argument("--sheets", type=int, default=500, help="simulated projections")
+    parser.add_argument("--granular", type=int, default=954, help="simulated sections full of vesicles")
     arguments = parser.parse_args()
-    if arguments.granular and arguments.labels is None:
-        parser.error("--granular needs --labels: the file of real cells")
-    if arguments.renderings:
-        print("sections", sections(arguments.renderings, arguments.output / "train", 2))
-    if arguments.held_out:
-        print("held-out sections", sections(arguments.held_out, arguments.output / "validation", 1))
-    if arguments.epithelium:
-        real_epithelium(arguments.epithelium, arguments.output)
+    output, labels = arguments.output, arguments.labels
+    real_epithelium(arguments.epithelium, output)
+    real_embryo(arguments.embryo, output)
     for number in range(arguments.sheets):
-        raw, labels = epithelium(np.random.default_rng([77, number]), 176)
-        part = "validation" if number % 40 == 39 else "train"
-        save(arguments.output / part / f"sheet-{number:05d}.h5", raw, labels)
-    one = functools.partial(save_granular, output=arguments.output, labels=arguments.labels)
-    with multiprocessing.Pool() as pool:
-        pool.map(one, range(arguments.granular), chunksize=8)
+        raw, cells = epithelium(np.random.default_rng([77, number]), SIZE)
+        save(output / ("validation" if number % 40 == 39 else "train") / f"sheet-{number:05d}.h5", raw, cells)
+    for number in range(arguments.granular):
+        save_granular(number, output, labels)
+    for number in range(arguments.sections):
+        save_sections(number, output, labels)
 
 
 if __name__ == "__main__":
