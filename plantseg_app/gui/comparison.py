@@ -108,7 +108,9 @@ class ComparisonPanel(QWidget):
         if way == "outlines":
             viewer.set_outlines(other.name, True)
         elif way == "side by side":
-            viewer.set_side_by_side(True, [name for name in viewer.layer_names() if name in (cells.name, other.name)])
+            pair = [name for name in viewer.layer_names() if name in (cells.name, other.name)]
+            viewer.set_side_by_side(True, pair)
+            self.told.setText(f"Left “{pair[0]}”, right “{pair[-1]}”.")
         elif other.volume.shape_vox == cells.volume.shape_vox:
             self._show_changes(cells, other)
 

@@ -78,6 +78,7 @@ class Viewer:
         self._model: ViewerModel | None = None
         self._qt_viewer: QtViewer | None = None
         self._is_closed = False
+        self._shown_before: list[str] = []
         self._followers: list[Callable[[], None]] = []
         self._when_started: list[Callable[[], None]] = []
         self._canvas_place = _Place(self._prepare if beside is not None else None)
@@ -298,7 +299,7 @@ class Viewer:
         if kind is not Kind.RAW:
             # Other programs write their maps in whole numbers.
             highest = 1.0 if data.dtype.kind == "f" else float(np.iinfo(data.dtype).max)
-            look |= {"opacity": _MAP_OPACITY, "blending": "additive", "contrast_limits": (0.0, highest)}
+            look |= {"opacity": _MAP_OPACITY, "contrast_limits": (0.0, highest)}
         return [Image(data, **look, **common)]
 
     def _name_controls(self) -> None:
@@ -366,12 +367,18 @@ class Viewer:
             layer.opacity = 1.0 if on else _LABELS_OPACITY
 
     def set_side_by_side(self, on: bool, names: Sequence[str] = ()) -> None:
-        """Show the layers `names`, each in a tile of its own, or all layers on top of each other."""
+        """Show the layers `names`, each in a tile of its own, or on top of each other what was shown before."""
         if on:
+            self._shown_before = self._shown_before or self.visible_names()
             for layer in self._layers():
                 layer.visible = layer.name in names
-        if self._model is not None:
+        elif self._shown_before:
+            for name in self._shown_before:
+                self.set_visible(name, True)
+            self._shown_before = []
+        if self._model is not None and self._model.canvas.grid.enabled != on:
             self._model.canvas.grid.enabled = on
+            self.fit()
 
     def picture(self) -> NDArray[np.uint8]:
         """Return what the canvas shows, (Y, X, 4) RGBA."""
