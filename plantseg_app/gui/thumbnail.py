@@ -27,10 +27,11 @@ def small_picture(plane: NDArray[Any], is_labels: bool) -> Rgb:
 
 
 def middle_slice(volume: Volume) -> NDArray[Any]:
-    """Return the middle slice (Y, X) of a volume, of the first channel or layer."""
-    data = volume.data[0] if volume.data.ndim == 4 else volume.data
-    plane: NDArray[Any] = data[len(data) // 2]
-    return plane
+    """Return the middle slice (Y, X) of a volume: of the first channel, or of objects in all their layers."""
+    planes: NDArray[Any] = volume.data[..., volume.shape_vox[0] // 2, :, :]
+    if planes.ndim == 2:
+        return planes
+    return np.asarray(planes.max(axis=0) if volume.kind.is_labels else planes[0])
 
 
 def pixmap(picture: Rgb, width: int, height: int) -> QPixmap:
