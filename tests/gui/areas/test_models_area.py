@@ -29,6 +29,7 @@ def shown(models: Any) -> list[str]:
 
 
 def test_the_shipped_models_are_listed_and_filtered(models: Any) -> None:
+    from plantseg_app.core.volume import Kind
     from plantseg_app.zoo.catalogue import list_models
 
     everything = {model.card.id for model in list_models()}
@@ -37,7 +38,10 @@ def test_the_shipped_models_are_listed_and_filtered(models: Any) -> None:
     flat = {model.card.id for model in list_models() if model.card.dimensionality == "2D"}
     assert set(shown(models)) == flat != everything
     models.finds_box.setCurrentIndex(models.finds_box.findData("mask"))
-    assert set(shown(models)) == {"nuclei-2d"}
+    masks = {m.card.id for m in list_models() if any(o.kind is Kind.FOREGROUND for o in m.card.outputs)}
+    assert set(shown(models)) == flat & masks
+    assert "nuclei-2d" in shown(models)
+    assert "membranes-2d" not in shown(models)
     models.dimension_box.setCurrentIndex(0)
     models.finds_box.setCurrentIndex(0)
     models.search_line.setText("OVULE walls")
