@@ -160,6 +160,9 @@ def test_targets_have_one_plane_count_whatever_lies_over_what(tmp_path: Path) ->
         target = task.make_target(planes, None)
         assert target.shape == (3, 1, 8, 8)
         assert set(np.unique(target)) == set(range(layers + 1))
+    large = np.full((1, 8, 8), 4_000_000_001, np.uint32)
+    large[:, :4] = 4_000_000_000
+    assert set(np.unique(task.make_target(large, None)[0])) == {1, 2}
 
 
 def test_mask_files_are_read_as_layers(tmp_path: Path) -> None:

@@ -32,6 +32,8 @@ THRESHOLDS = (0.5, 0.6, 0.7, 0.8, 0.9)
 
 # Logits of activations this close to 0 and 1 are finite, and cost as good as nothing when right.
 _CERTAIN = 1e-6
+# Larger ids are numbered anew: float32 would round those above 2**24, and tables by id would be long.
+_EXACT = 2**16
 
 
 class LayeringTask:
@@ -75,6 +77,8 @@ class LayeringTask:
         n_layers = self.family.n_layers
         if len(layers) > n_layers:
             layers = self.family.painted(layers)
+        if layers.size and int(layers.max()) > _EXACT:
+            layers = np.unique(layers, return_inverse=True)[1].reshape(layers.shape) + int(layers.min() > 0)
         planes = np.zeros((n_layers, *layers.shape[1:]), np.float32)
         planes[: len(layers)] = layers
         return planes
