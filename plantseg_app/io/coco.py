@@ -5,7 +5,6 @@ Masks are run lengths, packed or not, or polygons. An image becomes planes of id
 
 from __future__ import annotations
 
-import functools
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -48,9 +47,13 @@ class CocoSource:
 
     def _stored(self, name: str) -> StoredImage:
         record, size = record_from_text(self._text), voxel_size_from_text(self._text)
+        entry = self._entries[name]
+        # Of many images one is read, so none is decoded yet: there are at most as many planes as objects, and one of
+        # what this program wrote as plain labels.
+        n_planes = 1 if record.kind == Kind.LABELS else len(self._annotations.get(entry["id"], []))
         return StoredImage(
             name,
-            self._layers(name).shape,
+            (max(1, n_planes), int(entry["height"]), int(entry["width"])),
             "uint32",
             "CYX",
             voxel_size_um=size,
@@ -59,7 +62,6 @@ class CocoSource:
             place=record.place,
         )
 
-    @functools.lru_cache(maxsize=4)  # noqa: B019 - a source lives as long as one reading
     def _layers(self, name: str) -> NDArray[np.uint32]:
         entry = self._entries[name]
         shape = (int(entry["height"]), int(entry["width"]))
@@ -68,7 +70,10 @@ class CocoSource:
         are_names = all(isinstance(one, int) and 0 < one < 2**32 for one in ids) and len(set(ids)) == len(ids)
         planes: list[NDArray[np.uint32]] = []
         for number, one in enumerate(found, start=1):
-            mask = self._mask(one, shape)
+            try:
+                mask = self._mask(one, shape)
+            except (KeyError, TypeError, IndexError, ValueError) as error:
+                raise _foreign(self._name, error) from error
             plane = next((plane for plane in planes if not plane[mask].any()), None)
             if plane is None:
                 plane = np.zeros(shape, np.uint32)
@@ -87,8 +92,11 @@ class CocoSource:
         return mask_of_runs(unpack_runs(counts) if isinstance(counts, str) else np.asarray(counts, np.int64), shape)
 
     def fill(self, image: StoredImage, index: Index, out: NDArray[Any]) -> None:
-        """Copy ``image[index]`` into `out`."""
-        out[...] = self._layers(image.name)[index]
+        """Copy ``image[index]`` into `out`; planes that are not needed stay empty."""
+        whole = np.zeros(image.shape, np.uint32)
+        packed = self._layers(image.name)
+        whole[: len(packed)] = packed
+        out[...] = whole[index]
 
     def record(self, image: StoredImage | None) -> Record:  # noqa: ARG002 - a file has one record
         """Return what this program stored."""
@@ -109,13 +117,17 @@ def open_coco(path: Path) -> Iterator[CocoSource]:
     except (ValueError, RecursionError) as error:
         raise InputError(f"The file {path.name} is no readable JSON, or incomplete: {error}.") from error
     except (KeyError, TypeError, AttributeError, IndexError) as error:
-        raise InputError(
-            f"The file {path.name} is JSON, but not that of COCO: it needs images (id, height, width) and annotations "
-            f"(image_id, segmentation); wrong or missing is {error}."
-        ) from error
+        raise _foreign(path.name, error) from error
     if not source.images:
         raise InputError(f"The file {path.name} lists no image.")
     yield source
+
+
+def _foreign(name: str, error: Exception) -> InputError:
+    return InputError(
+        f"The file {name} is JSON, but not that of COCO: it needs images (id, height, width) and annotations "
+        f"(image_id, segmentation); wrong or missing is {error}."
+    )
 
 
 def write_coco(path: Path, job: Job) -> None:

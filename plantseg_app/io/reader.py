@@ -228,7 +228,7 @@ def read_volume(  # noqa: PLR0913 - each is one thing a person may have to say a
             data = _read_gray(source, image, choice, weights) if weights else _read(source, image, selection, dtype)
     data = checked_values(data, kind, nan, title)
     if kind is Kind.LAYERED_LABELS:
-        data = number_masks(data)
+        data = _without_empty_planes(number_masks(data))
     detail = ", ".join(("luminance", *selection.detail.split(", ")[1:])) if weights else selection.detail
     shown = f"data set {image.name}" if known.several else f"series {image.name}" if len(images) > 1 else ""
     z, y, x = (int(length) for length in data.shape[-3:])
@@ -261,6 +261,14 @@ def read_workflow(path: str | Path, dataset: str | None = None) -> str | None:
         image = _named(file, images, dataset) if dataset is not None else None
         with reading(file):
             return source.record(image).workflow
+
+
+def _without_empty_planes(layers: NDArray[Any]) -> NDArray[Any]:
+    """Return the layers without those after the last one that holds an object; at least one."""
+    n_kept = len(layers)
+    while n_kept > 1 and not layers[n_kept - 1].any():
+        n_kept -= 1
+    return layers[:n_kept]
 
 
 def _place(image: StoredImage, selection: Selection, shape_vox: Shape3) -> Place | None:

@@ -121,7 +121,8 @@ def test_what_a_coco_file_cannot_hold(tmp_path: Path) -> None:
         write_volume(tmp_path / "a.json", Volume(np.zeros((1, 4, 4), np.uint8), Kind.RAW))
     with pytest.raises(RequestError, match="one slice"):
         write_volume(tmp_path / "a.json", Volume(np.ones((2, 4, 4), np.uint32), Kind.LABELS))
-    file = write_volume(tmp_path / "a.json", Volume(np.full((1, 4, 4), 6, np.uint32), Kind.LABELS))
-    assert (read_volume(file, kind=Kind.LABELS).data == 6).all()
+    labels = np.arange(16, dtype=np.uint32).reshape(1, 4, 4)
+    file = write_volume(tmp_path / "a.json", Volume(labels, Kind.LABELS))
+    np.testing.assert_array_equal(read_volume(file, kind=Kind.LABELS).data, labels)
     # Settings and reports of other programs end in .json, too: in a folder they are no images.
     assert not is_image_name("a.json")
