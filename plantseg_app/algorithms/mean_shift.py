@@ -33,7 +33,7 @@ from plantseg_app.errors import InputError, RequestError
 Floats = NDArray[np.float64]
 
 _STANDS_STILL = 1e-3
-_LEAF_POINTS = 256
+_LEAF_POINTS = 512
 _BLOCK_NUMBERS = 4_000_000
 _MOST_ROUNDS = 20
 # Rounding errors of distances and means are far below, differences that mean something far above.
@@ -225,56 +225,69 @@ class _Tree:
     """Points sorted so that those of a leaf are neighbours; each leaf knows its middle, reach, sum and number."""
 
     def __init__(self, points: NDArray[Any]) -> None:
-        order = np.arange(len(points))
-        starts: list[int] = []
-        waiting = [(0, len(points))]
-        while waiting:
-            start, stop = waiting.pop()
-            if stop - start <= _LEAF_POINTS:
-                starts.append(start)
-                continue
-            part = order[start:stop]
-            members = points[part]
-            axis = int(np.argmax(members.max(0) - members.min(0)))
-            middle = (stop - start) // 2
-            order[start:stop] = part[np.argpartition(members[:, axis], middle)]
-            waiting += [(start + middle, stop), (start, start + middle)]
-        self.starts = np.array(starts)
+        order, self.starts = _sorted_into_leaves(points)
         self.stops = np.append(self.starts[1:], len(points))
-        self.points = points[order].astype(np.float64)
-        self.sums = np.add.reduceat(self.points, self.starts)
-        self.sizes = (self.stops - self.starts).astype(np.float64)
-        self.middles = self.sums / self.sizes[:, None]
-        away = self.points - np.repeat(self.middles, self.stops - self.starts, axis=0)
+        sizes = (self.stops - self.starts).astype(np.float64)
+        ordered = points[order].astype(np.float64)
+        sums = np.add.reduceat(ordered, self.starts)
+        self.middles = sums / sizes[:, None]
+        away = ordered - np.repeat(self.middles, self.stops - self.starts, axis=0)
         self.reach = np.sqrt(np.maximum.reduceat(np.einsum("nc,nc->n", away, away), self.starts))
+        # Laid out so that one matrix product gives distances, and another sums and numbers.
+        self.for_distance = np.column_stack([2 * ordered, -np.einsum("nc,nc->n", ordered, ordered)])
+        self.for_sum = np.column_stack([ordered, np.ones(len(ordered))])
+        self.leaf_sums = np.column_stack([sums, sizes])
 
     def sums_within(self, centres: Floats, radius: float, check: Check) -> tuple[Floats, Floats]:
         """Return the sum (S, C) and the number (S,) of the points within `radius` of each of the centres (S, C)."""
-        sums, counts = np.empty(centres.shape), np.empty(len(centres))
-        step = max(1, _BLOCK_NUMBERS // len(self.sizes))
+        totals = np.empty((len(centres), centres.shape[1] + 1))
+        step = max(1, _BLOCK_NUMBERS // len(self.starts))
         for start in range(0, len(centres), step):
             check()
             part = slice(start, start + step)
-            sums[part], counts[part] = self._of_block(centres[part], radius)
-        return sums, counts
+            totals[part] = self._of_block(centres[part], radius)
+        return totals[:, :-1], totals[:, -1]
 
-    def _of_block(self, centres: Floats, radius: float) -> tuple[Floats, Floats]:
+    def _of_block(self, centres: Floats, radius: float) -> Floats:
         distance = np.sqrt(np.maximum(squared_distances(centres, self.middles), 0))
         slack = _TOLERANCE * (1 + radius)
         whole = distance + self.reach <= radius - slack
         partly = ~whole & (distance - self.reach <= radius + slack)
-        taken = whole.astype(np.float64)
-        sums, counts = taken @ self.sums, taken @ self.sizes
-        for leaf in np.flatnonzero(partly.any(0)):
-            who = np.flatnonzero(partly[:, leaf])
-            members = self.points[self.starts[leaf] : self.stops[leaf]]
-            # Seen from the middle of the leaf, so that nothing is lost to rounding.
-            middle = self.middles[leaf]
-            near = squared_distances(centres[who] - middle, members - middle) <= radius**2
-            chosen = near.astype(np.float64)
-            sums[who] += chosen @ members
-            counts[who] += chosen.sum(1)
-        return sums, counts
+        totals: Floats = whole.astype(np.float64) @ self.leaf_sums
+        # A point p is within reach of a centre c where 2 c.p - p.p >= c.c - radius^2.
+        extended = np.column_stack([centres, np.ones(len(centres))])
+        needed = np.einsum("sc,sc->s", centres, centres) - radius**2
+        leaves, seeds = np.nonzero(partly.T)
+        bounds = np.searchsorted(leaves, np.arange(len(self.starts) + 1))
+        for leaf in np.flatnonzero(np.diff(bounds)):
+            who = seeds[bounds[leaf] : bounds[leaf + 1]]
+            members = slice(self.starts[leaf], self.stops[leaf])
+            near = extended[who] @ self.for_distance[members].T >= needed[who, None]
+            totals[who] += near.astype(np.float64) @ self.for_sum[members]
+        return totals
+
+
+def _sorted_into_leaves(points: NDArray[Any]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return an order of the points and where in it each leaf begins: boxes are halved along their longest edge."""
+    order = np.arange(len(points))
+    starts: list[int] = []
+    waiting = [(0, len(points))]
+    while waiting:
+        start, stop = waiting.pop()
+        part = order[start:stop]
+        members = points[part] if stop - start > _LEAF_POINTS else points[:0]
+        n_below = 0
+        if len(members):
+            low, high = members.min(0), members.max(0)
+            axis = int(np.argmax(high - low))
+            below = members[:, axis] <= (low[axis] + high[axis]) / 2
+            n_below = int(np.count_nonzero(below))
+        if n_below in (0, stop - start):
+            starts.append(start)
+            continue
+        order[start : start + n_below], order[start + n_below : stop] = part[below], part[~below]
+        waiting += [(start + n_below, stop), (start, start + n_below)]
+    return order, np.array(starts)
 
 
 def squared_distances(first: Floats, second: Floats) -> Floats:
