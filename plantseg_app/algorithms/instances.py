@@ -9,6 +9,8 @@
 from __future__ import annotations
 
 import dataclasses
+import heapq
+import itertools
 from typing import Any
 
 import numpy as np
@@ -39,6 +41,8 @@ class InstanceRules:
         Where the search starts, as in `mean_shift`.
     min_seed_points
         Cells of embedding space with fewer points start no search.
+    join_distance
+        Objects that touch, and whose mean embeddings lie closer than this, become one, the closest first; 0: none.
     fills_foreground
         Whether the foreground of vanished objects goes to the nearest ones that stay and touch it.
     splits
@@ -55,6 +59,7 @@ class InstanceRules:
     min_size: int = DEFAULT_MIN_SIZE
     seeding: Seeding = "points"
     min_seed_points: int = 1
+    join_distance: float = 0.0
     fills_foreground: bool = False
     splits: bool = False
     by_slice: bool = False
@@ -67,6 +72,7 @@ def find_instances(
     inside: NDArray[np.bool_] | None,
     rules: InstanceRules,
     n_channels: int | None = None,
+    n_threads: int = 1,
     check: Check = never_stop,
 ) -> NDArray[np.uint32]:
     """Return the objects (Z, Y, X), 1 ... N.
@@ -81,6 +87,8 @@ def find_instances(
         How.
     n_channels
         Channels of one frame's embedding; None: there is one frame.
+    n_threads
+        Threads to use.
     check
         Called between moves of the search; may raise to stop.
     """
@@ -88,7 +96,7 @@ def find_instances(
     pieces = []
     for view in _views(embedding, n_channels, rules.by_slice):
         check()
-        pieces.append(Piece(view.part, _cluster(view, inside, rules, check)))
+        pieces.append(Piece(view.part, _cluster(view, inside, rules, n_threads, check)))
     labels = pieces[0].labels
     if len(pieces) > 1:
         labels = stitch(pieces, shape, rules.stitch_iou, rules.links_slices)
@@ -113,19 +121,90 @@ def _views(embedding: NDArray[Any], n_channels: int | None, by_slice: bool) -> l
     ]
 
 
-def _cluster(view: View, inside: NDArray[np.bool_] | None, rules: InstanceRules, check: Check) -> NDArray[np.uint32]:
+def _cluster(
+    view: View, inside: NDArray[np.bool_] | None, rules: InstanceRules, n_threads: int, check: Check
+) -> NDArray[np.uint32]:
     shape = view.embedding.shape[1:]
     chosen = np.ones(shape, bool) if inside is None else inside[view.part]
     points = np.ascontiguousarray(view.embedding[:, chosen].T)
     labels = np.zeros(shape, np.uint32)
     if not len(points):
         return labels
-    found = mean_shift(points, rules.bandwidth, rules.seeding, rules.min_seed_points, check=check)
+    found = mean_shift(points, rules.bandwidth, rules.seeding, rules.min_seed_points, n_threads=n_threads, check=check)
     numbers = found.labels.astype(np.uint32) + 1
     if inside is None:
         numbers[numbers == 1 + np.bincount(found.labels).argmax()] = 0
     labels[chosen] = numbers
-    return labels
+    return join_touching(labels, view.embedding, rules.join_distance) if rules.join_distance else labels
+
+
+def join_touching(labels: NDArray[np.uint32], embedding: NDArray[Any], distance: float) -> NDArray[np.uint32]:
+    """Return the labels after joining objects that touch and whose mean embeddings are close, the closest first.
+
+    What a network is unsure about breaks into pieces whose embeddings lie near to each other; so do, more rarely,
+    objects that are different. That the pieces touch in the image tells most of these cases apart.
+
+    Parameters
+    ----------
+    labels
+        (Z, Y, X), dense, 0 is background.
+    embedding
+        (C, Z, Y, X).
+    distance
+        Means closer than this are joined; after each joining the mean is that of both.
+    """
+    inside = np.flatnonzero(labels)
+    names = labels.ravel()[inside].astype(np.int64)
+    n_names = int(labels.max(initial=0)) + 1
+    sizes = np.bincount(names, minlength=n_names).astype(np.float64)
+    flat = embedding.reshape(len(embedding), -1)
+    sums = np.stack([np.bincount(names, weights=row[inside], minlength=n_names) for row in flat], 1)
+    neighbours: list[set[int]] = [set() for _ in range(n_names)]
+    for one, other in touching_pairs(labels).tolist():
+        neighbours[one].add(other)
+        neighbours[other].add(one)
+
+    def apart(one: int, other: int) -> float:
+        return float(np.linalg.norm(sums[one] / sizes[one] - sums[other] / sizes[other]))
+
+    target = np.arange(n_names, dtype=np.uint32)
+    waiting = [(apart(one, other), one, other) for one in range(n_names) for other in neighbours[one] if one < other]
+    heapq.heapify(waiting)
+    while waiting and waiting[0][0] < distance:
+        _, kept, gone = heapq.heappop(waiting)
+        if gone not in neighbours[kept]:
+            continue
+        target[target == gone] = kept
+        sums[kept] += sums[gone]
+        sizes[kept] += sizes[gone]
+        neighbours[kept] |= neighbours[gone]
+        neighbours[kept] -= {kept, gone}
+        for other in neighbours[gone]:
+            neighbours[other].discard(gone)
+        neighbours[gone] = set()
+        # The mean has moved, so what was known about the distances to it is void.
+        waiting = [entry for entry in waiting if not {kept, gone} & set(entry[1:])]
+        for other in neighbours[kept]:
+            neighbours[other].add(kept)
+            waiting.append((apart(kept, other), min(kept, other), max(kept, other)))
+        heapq.heapify(waiting)
+    return np.asarray(map_ids(labels, target))
+
+
+def touching_pairs(labels: NDArray[np.uint32]) -> NDArray[np.int64]:
+    """Return the pairs of labels that touch over a face, an edge or a corner, (P, 2), the smaller first."""
+    found = []
+    for offset in itertools.product((-1, 0, 1), repeat=labels.ndim):
+        if offset <= (0,) * labels.ndim:
+            continue
+        here = tuple(slice(max(-step, 0), size - max(step, 0)) for step, size in zip(offset, labels.shape, strict=True))
+        there = tuple(
+            slice(max(step, 0), size - max(-step, 0)) for step, size in zip(offset, labels.shape, strict=True)
+        )
+        one, other = labels[here], labels[there]
+        differ = (one != other) & (one > 0) & (other > 0)
+        found.append(np.stack([one[differ], other[differ]], 1).astype(np.int64))
+    return np.unique(np.sort(np.concatenate(found), 1), axis=0)
 
 
 def instance_confidence(

@@ -5,7 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from plantseg_app.algorithms.instances import InstanceRules, confidence_map, find_instances, instance_confidence
+from plantseg_app.algorithms.instances import (
+    InstanceRules,
+    confidence_map,
+    find_instances,
+    instance_confidence,
+    join_touching,
+    touching_pairs,
+)
 
 
 @pytest.fixture
@@ -55,6 +62,38 @@ def test_slices_can_be_clustered_by_themselves():
     assert find_instances(embedding, inside, InstanceRules(min_size=1)).max() == 1
     assert find_instances(embedding, inside, InstanceRules(min_size=1, by_slice=True)).max() == 2
     assert find_instances(embedding, inside, InstanceRules(min_size=1, by_slice=True, links_slices=True)).max() == 1
+
+
+def test_pieces_that_touch_are_joined_when_their_embeddings_are_close(scene):
+    labels, embedding = scene
+    pieces = embedding.copy()
+    pieces[0][labels == 1] = np.resize([1.0, 0.4], (labels == 1).sum())
+    apart = find_instances(pieces, labels > 0, InstanceRules(min_size=1))
+    joined = find_instances(pieces, labels > 0, InstanceRules(min_size=1, join_distance=0.65))
+    assert len(np.unique(apart[labels == 1])) == 2
+    assert len(np.unique(joined[labels == 1])) == 1
+    assert joined.max() == 3
+
+
+def test_far_objects_are_not_joined_however_alike():
+    labels = np.zeros((1, 5, 9), np.uint32)
+    labels[0, :, :2], labels[0, :, 2:4], labels[0, :, 6:] = 1, 2, 3
+    embedding = np.choose(labels, [0.0, 0.0, 0.6, 0.7]).astype(np.float32)[None]
+    assert join_touching(labels, embedding, 0.65)[0, 0].tolist() == [1, 1, 1, 1, 0, 0, 3, 3, 3]
+    assert join_touching(labels, embedding, 0.55)[0, 0].tolist() == [1, 1, 2, 2, 0, 0, 3, 3, 3]
+
+
+def test_after_a_joining_the_mean_counts():
+    labels = np.array([[[1, 1, 1, 2, 3]]], np.uint32)
+    embedding = np.array([[[[0, 0, 0, 0.5, 1.0]]]], np.float32)
+    # 1 and 2 become one at 0.125, too far from 3.
+    assert join_touching(labels, embedding, 0.6)[0, 0].tolist() == [1, 1, 1, 1, 3]
+    assert join_touching(labels, embedding, 0.9)[0, 0].tolist() == [1, 1, 1, 1, 1]
+
+
+def test_touching_pairs_by_hand():
+    labels = np.array([[[1, 0, 2], [0, 3, 2], [4, 0, 0]]], np.uint32)
+    assert touching_pairs(labels).tolist() == [[1, 3], [2, 3], [3, 4]]
 
 
 def test_no_foreground_gives_no_object():

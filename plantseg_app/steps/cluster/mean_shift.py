@@ -48,6 +48,13 @@ class MeanShift(Step):
     foreground_threshold: Fraction = Field(
         0.5, description="Pixels whose foreground is above this are clustered, the others are background."
     )
+    join_distance: float = Field(
+        0.0,
+        ge=0,
+        le=1000,
+        description="Join objects that touch each other and whose mean embeddings lie closer than this; mends objects "
+        "that come out in pieces. 0: none are joined.",
+    )
     min_size: VoxelCount = Field(DEFAULT_MIN_SIZE, description="Objects with fewer pixels vanish.")
     fill_foreground: bool = Field(
         True, description="Give the foreground of vanished objects to the nearest objects that touch it."
@@ -107,11 +114,12 @@ class MeanShift(Step):
             min_size=self.min_size,
             seeding=self.seeding,
             min_seed_points=self.min_seed_pixels,
+            join_distance=self.join_distance,
             fills_foreground=self.fill_foreground,
             splits=self.split_pieces,
             by_slice=self.by_slice,
             stitch_iou=self.agreement,
             links_slices=self.link_slices,
         )
-        labels = find_instances(embedding.data, inside, rules, model.n_channels, context.check)
+        labels = find_instances(embedding.data, inside, rules, model.n_channels, context.n_threads, context.check)
         return embedding.replace(data=np.asarray(labels), kind=Kind.LABELS)
