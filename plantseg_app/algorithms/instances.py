@@ -44,7 +44,8 @@ class InstanceRules:
     join_distance
         Objects that touch, and whose mean embeddings lie closer than this, become one, the closest first; 0: none.
     fills_foreground
-        Whether the foreground of vanished objects goes to the nearest ones that stay and touch it.
+        Whether the foreground of vanished objects goes to the nearest ones that stay and touch it; where none touches
+        it, it is an object if it is large enough.
     splits
         Whether the unconnected pieces of an object become objects of their own.
     by_slice
@@ -72,7 +73,6 @@ def find_instances(
     inside: NDArray[np.bool_] | None,
     rules: InstanceRules,
     n_channels: int | None = None,
-    n_threads: int = 1,
     check: Check = never_stop,
 ) -> NDArray[np.uint32]:
     """Return the objects (Z, Y, X), 1 ... N.
@@ -87,8 +87,6 @@ def find_instances(
         How.
     n_channels
         Channels of one frame's embedding; None: there is one frame.
-    n_threads
-        Threads to use.
     check
         Called between moves of the search; may raise to stop.
     """
@@ -96,7 +94,7 @@ def find_instances(
     pieces = []
     for view in _views(embedding, n_channels, rules.by_slice):
         check()
-        pieces.append(Piece(view.part, _cluster(view, inside, rules, n_threads, check)))
+        pieces.append(Piece(view.part, _cluster(view, inside, rules, check)))
     labels = pieces[0].labels
     if len(pieces) > 1:
         labels = stitch(pieces, shape, rules.stitch_iou, rules.links_slices)
@@ -104,10 +102,20 @@ def find_instances(
         labels = split_components(labels)
     check()
     kept = drop_small(labels, rules.min_size)
-    if inside is not None and rules.fills_foreground and kept.any():
-        vanished = np.ascontiguousarray((labels > 0) | (kept > 0))
-        kept = flood(np.zeros(shape, np.float32), kept.astype(np.uint32), vanished)
+    if inside is not None and rules.fills_foreground:
+        kept = _filled(kept, labels > 0, rules.min_size)
     return number_consecutively(kept)
+
+
+def _filled(kept: NDArray[np.uint32], foreground: NDArray[np.bool_], min_size: int) -> NDArray[np.uint32]:
+    """Return the labels after giving vanished foreground to the nearest objects; what touches none is one object."""
+    import cc3d
+
+    if kept.any():
+        kept = flood(np.zeros(kept.shape, np.float32), kept.astype(np.uint32), np.ascontiguousarray(foreground))
+    left = cc3d.connected_components(foreground & (kept == 0), connectivity=26, out_dtype=np.uint32)
+    left = drop_small(np.asarray(left, np.uint32), min_size)
+    return np.where(left > 0, left + kept.max(), kept).astype(np.uint32)
 
 
 def _views(embedding: NDArray[Any], n_channels: int | None, by_slice: bool) -> list[View]:
@@ -121,16 +129,14 @@ def _views(embedding: NDArray[Any], n_channels: int | None, by_slice: bool) -> l
     ]
 
 
-def _cluster(
-    view: View, inside: NDArray[np.bool_] | None, rules: InstanceRules, n_threads: int, check: Check
-) -> NDArray[np.uint32]:
+def _cluster(view: View, inside: NDArray[np.bool_] | None, rules: InstanceRules, check: Check) -> NDArray[np.uint32]:
     shape = view.embedding.shape[1:]
     chosen = np.ones(shape, bool) if inside is None else inside[view.part]
     points = np.ascontiguousarray(view.embedding[:, chosen].T)
     labels = np.zeros(shape, np.uint32)
     if not len(points):
         return labels
-    found = mean_shift(points, rules.bandwidth, rules.seeding, rules.min_seed_points, n_threads=n_threads, check=check)
+    found = mean_shift(points, rules.bandwidth, rules.seeding, rules.min_seed_points, check=check)
     numbers = found.labels.astype(np.uint32) + 1
     if inside is None:
         numbers[numbers == 1 + np.bincount(found.labels).argmax()] = 0

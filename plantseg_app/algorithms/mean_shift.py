@@ -21,14 +21,13 @@ doi:10.1109/34.1000236.
 from __future__ import annotations
 
 import dataclasses
-import functools
 from collections.abc import Callable
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from plantseg_app.algorithms.blocks import Check, never_stop, run_all
+from plantseg_app.algorithms.blocks import Check, never_stop
 from plantseg_app.errors import InputError, RequestError
 
 Floats = NDArray[np.float64]
@@ -37,8 +36,6 @@ _STANDS_STILL = 1e-3
 _LEAF_POINTS = 512
 _BLOCK_NUMBERS = 4_000_000
 _MOST_ROUNDS = 20
-# Fewer seeds than this are not worth a thread of their own.
-_BLOCK_SEEDS = 128
 # Rounding errors of distances and means are far below, differences that mean something far above.
 _TOLERANCE = 1e-9
 
@@ -71,7 +68,6 @@ def mean_shift(
     seeding: Seeding = "bins",
     min_seed_points: int = 1,
     max_steps: int = 300,
-    n_threads: int = 1,
     check: Check = never_stop,
 ) -> Clusters:
     """Cluster points.
@@ -91,8 +87,6 @@ def mean_shift(
         Cells with fewer points start no search, which saves time in noisy data.
     max_steps
         Most moves of a seed.
-    n_threads
-        Threads to use; the result does not depend on it.
     check
         Called between moves; may raise to stop.
 
@@ -112,7 +106,7 @@ def mean_shift(
     tree = _Tree(points)
 
     def climb(seeds: Floats) -> tuple[Floats, Floats]:
-        return _climb(tree, seeds, bandwidth, max_steps, n_threads, check)
+        return _climb(tree, seeds, bandwidth, max_steps, check)
 
     if seeding == "bins":
         # When every cell is thinner than asked for, all are better than none.
@@ -244,12 +238,13 @@ class _Tree:
         self.for_sum = np.column_stack([ordered, np.ones(len(ordered))])
         self.leaf_sums = np.column_stack([sums, sizes])
 
-    def sums_within(self, centres: Floats, radius: float, n_threads: int, check: Check) -> tuple[Floats, Floats]:
+    def sums_within(self, centres: Floats, radius: float, check: Check) -> tuple[Floats, Floats]:
         """Return the sum (S, C) and the number (S,) of the points within `radius` of each of the centres (S, C)."""
-        step = max(1, min(_BLOCK_NUMBERS // len(self.starts), max(_BLOCK_SEEDS, -(-len(centres) // n_threads))))
-        starts = range(0, len(centres), step)
-        tasks = [functools.partial(self._of_block, centres[start : start + step], radius) for start in starts]
-        totals = np.concatenate(run_all(tasks, n_threads, check))
+        totals = np.empty((len(centres), centres.shape[1] + 1))
+        step = max(1, _BLOCK_NUMBERS // len(self.starts))
+        for start in range(0, len(centres), step):
+            check()
+            totals[start : start + step] = self._of_block(centres[start : start + step], radius)
         return totals[:, :-1], totals[:, -1]
 
     def _of_block(self, centres: Floats, radius: float) -> Floats:
@@ -303,15 +298,13 @@ def squared_distances(first: Floats, second: Floats) -> Floats:
     return product
 
 
-def _climb(
-    tree: _Tree, seeds: Floats, bandwidth: float, max_steps: int, n_threads: int, check: Check
-) -> tuple[Floats, Floats]:
+def _climb(tree: _Tree, seeds: Floats, bandwidth: float, max_steps: int, check: Check) -> tuple[Floats, Floats]:
     """Move all seeds to their modes; return each mode reached and the number of points around it."""
     ends: list[Floats] = []
     end_counts: list[Floats] = []
     now = seeds
     for step in range(max_steps + 1):
-        sums, counts = tree.sums_within(now, bandwidth, n_threads, check)
+        sums, counts = tree.sums_within(now, bandwidth, check)
         # A seed that no point is near to leads nowhere.
         occupied = counts > 0
         now, sums, counts = now[occupied], sums[occupied], counts[occupied]

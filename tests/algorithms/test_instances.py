@@ -48,6 +48,15 @@ def test_small_objects_vanish_and_their_foreground_goes_to_neighbours_when_asked
     assert (filled[labels == 3] == filled[0, 3, 8]).all()
 
 
+def test_an_object_all_of_whose_pieces_vanish_is_kept_as_one():
+    embedding = np.arange(12, dtype=np.float32).reshape(1, 1, 1, 12)
+    inside = np.ones((1, 1, 12), bool)
+    inside[..., 7] = False
+    found = find_instances(embedding, inside, InstanceRules(min_size=5, fills_foreground=True))
+    assert found[0, 0].tolist() == [1] * 7 + [0] * 5
+    assert not find_instances(embedding, inside, InstanceRules(min_size=5)).any()
+
+
 def test_pieces_are_split_when_asked():
     embedding = np.zeros((1, 1, 3, 9), np.float32)
     inside = np.ones((1, 3, 9), bool)

@@ -121,5 +121,5 @@ class MeanShift(Step):
             stitch_iou=self.agreement,
             links_slices=self.link_slices,
         )
-        labels = find_instances(embedding.data, inside, rules, model.n_channels, context.n_threads, context.check)
+        labels = find_instances(embedding.data, inside, rules, model.n_channels, context.check)
         return embedding.replace(data=np.asarray(labels), kind=Kind.LABELS)

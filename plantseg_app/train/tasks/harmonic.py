@@ -100,7 +100,7 @@ class HarmonicTask:
             min_seed_points=max(1, round(_SEED_SHARE * n_points)),
             fills_foreground=True,
         )
-        labels = find_instances(embedding, inside, rules, family.n_guides, context.n_threads, context.check)
+        labels = find_instances(embedding, inside, rules, family.n_guides, context.check)
         score = loss
         if self.score_name == "average-precision":
             score = average_precision_at_half(labels, stack.labels, stack.known)
