@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from PySide6.QtCore import Qt
+from PySide6.QtCore import Qt, QTimer
 from PySide6.QtGui import QCloseEvent, QDragEnterEvent, QDropEvent
 from PySide6.QtWidgets import (
     QApplication,
@@ -127,13 +127,15 @@ class MainWindow(QMainWindow):
         self.page_stack = QStackedWidget()
         for page in self.pages:
             self.page_stack.addWidget(page)
-        workspace = QSplitter(Qt.Orientation.Horizontal)
+        workspace = self.workspace = QSplitter(Qt.Orientation.Horizontal)
         workspace.addWidget(self._page_panel())
         workspace.addWidget(self.viewer.widget)
         workspace.addWidget(self._layers_panel())
         workspace.setStretchFactor(1, 1)
-        workspace.setSizes([350, 690, 240])
         workspace.setChildrenCollapsible(False)
+        self._share_width()
+        # Only then are there controls of layers, whose width counts.
+        self.viewer.when_started(lambda: QTimer.singleShot(0, self, self._share_width))
         self.area_stack = QStackedWidget()
         for area in (workspace, *self.areas):
             self.area_stack.addWidget(area)
@@ -145,6 +147,15 @@ class MainWindow(QMainWindow):
         column.addWidget(self.area_stack, 1)
         column.addWidget(self.run_bar)
         self.setCentralWidget(content)
+
+    def _share_width(self) -> None:
+        """Give pages and layers the width that they need, and all of the rest to the canvas."""
+        wanted = [350, 0, 240]
+        for at in (0, 2):
+            part = self.workspace.widget(at)
+            wanted[at] = max(wanted[at], part.minimumSizeHint().width() if part is not None else 0)
+        wanted[1] = max(300, self.width() - wanted[0] - wanted[2])
+        self.workspace.setSizes(wanted)
 
     def _top_row(self) -> QHBoxLayout:
         self.area_switch = AreaSwitch([_WIZARD, *(AreaEntry(area.title, area.hint, area.icon) for area in self.areas)])
@@ -240,6 +251,7 @@ class MainWindow(QMainWindow):
         self.area_switch.show_current(index)
         if index:
             self.areas[index - 1].enter()
+        self._show_steps()
 
     def _open_page(self, index: int) -> None:
         self.open_area(0)
@@ -256,7 +268,7 @@ class MainWindow(QMainWindow):
 
     def _show_steps(self) -> None:
         index, reachable = self.page_stack.currentIndex(), self._reachable()
-        self.stepper.show_state(index, reachable)
+        self.stepper.show_state(index if self.area_stack.currentIndex() == 0 else -1, reachable)
         self.back_button.setEnabled(index > 0)
         self.next_button.setEnabled(index < reachable)
 

@@ -23,6 +23,8 @@ class Stepper(QWidget):
         super().__init__(parent)
         self.setAccessibleName("Steps of the work")
         self._group = QButtonGroup(self)
+        # In the areas beside the wizard no step is the current one.
+        self._group.setExclusive(False)
         row = QHBoxLayout(self)
         row.setContentsMargins(8, 4, 8, 4)
         row.setSpacing(2)
@@ -43,7 +45,7 @@ class Stepper(QWidget):
         self._group.idClicked.connect(self.chosen)
 
     def show_state(self, current: int, reachable: int) -> None:
-        """Mark page `current`, and let a person go as far as page `reachable`."""
+        """Mark page `current` (-1: none), and let a person go as far as page `reachable`."""
         for index, step in enumerate(self._group.buttons()):
             step.setChecked(index == current)
             step.setEnabled(index <= reachable)

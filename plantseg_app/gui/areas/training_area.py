@@ -265,7 +265,10 @@ class TrainingArea(Area):
 
     def _refresh(self, *_: object) -> None:
         is_running = self._token is not None
-        self.view.allow(is_running, not is_running, bool(self.form.stacks.table.rows))
+        has_stacks = bool(self.form.stacks.table.rows)
+        self.view.allow(is_running, not is_running, has_stacks)
+        if not (is_running or has_stacks or self.view.record):
+            self.view.status.setText("Add images with their cells at the left; then the training can start.")
         self.form.setEnabled(not is_running)
 
     def _show_chosen(self) -> None:

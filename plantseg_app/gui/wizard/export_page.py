@@ -60,7 +60,7 @@ class ExportPage(Page):
         self.column.addLayout(self._build_target())
         self.save_button = button("&Save", "Write everything that is ticked into the folder.", main=True)
         self.save_button.clicked.connect(self.save)
-        self.column.addWidget(self.save_button)
+        self.footer.addWidget(self.save_button)
         self.saved = sentence()
         self.saved.setOpenExternalLinks(False)
         self.saved.linkActivated.connect(lambda link: QDesktopServices.openUrl(QUrl(link)))

@@ -14,6 +14,8 @@ from plantseg_app.gui.workbench import Workbench
 class Page(QWidget):
     """One step of the work; subclasses fill `column` in their `__init__` and redraw in `refresh`.
 
+    What carries the work on goes into `footer`, which stays in sight while the column scrolls.
+
     Class attributes
     ----------------
     title
@@ -48,7 +50,10 @@ class Page(QWidget):
         area.setWidget(content)
         outer = QVBoxLayout(self)
         outer.setContentsMargins(0, 0, 0, 0)
-        outer.addWidget(area)
+        outer.addWidget(area, 1)
+        self.footer = QVBoxLayout()
+        self.footer.setContentsMargins(12, 4, 12, 4)
+        outer.addLayout(self.footer)
         self.column.addWidget(sentence(self.hint))
 
     @property

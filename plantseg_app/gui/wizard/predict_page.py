@@ -136,11 +136,11 @@ class PredictPage(Page):
         inner.addLayout(row)
         inner.addWidget(self.outlook)
         inner.addWidget(self.done)
-        inner.addWidget(self.run_button)
         self.column.addWidget(self.content)
         self.column.addWidget(self.nothing)
-        self.column.addWidget(self.next_button)
         self.column.addStretch(1)
+        self.footer.addWidget(self.run_button)
+        self.footer.addWidget(self.next_button)
 
     # ------------------------------------------------------------------------------------------------ showing
 
@@ -158,6 +158,7 @@ class PredictPage(Page):
         self.content.setVisible(step is not None)
         self.nothing.setVisible(step is None)
         self.next_button.setVisible(step is None)
+        self.run_button.setVisible(step is not None)
         if step is None:
             source = " and ".join(source.kind.value for source in workflow.sources.values())
             name = workflow.title or workflow.name

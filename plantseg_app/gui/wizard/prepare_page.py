@@ -56,7 +56,7 @@ class PreparePage(Page):
         if not self.before_after.has_steps:
             self.bench.tell("Add a step first; then this page shows the slice before and after it.")
             return
-        self.before_after.show_box.setChecked(not self.before_after.show_box.isChecked())
+        self.before_after.show_box.setChecked(True)
 
     def leave(self) -> None:
         """Let go of the canvas; the outline of the box stays."""

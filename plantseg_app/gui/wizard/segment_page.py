@@ -52,14 +52,14 @@ class SegmentPage(Page):
         self._build_preview()
         self.fold = Fold("Advanced")
         self.column.addWidget(self.fold)
-        self.estimate = sentence()
         self.run_button = button("&Segment everything", "Run the workflow on the whole image (Ctrl+R).", main=True)
         self.run_button.clicked.connect(self.run)
         self.result_label = sentence()
         self.comparison = ComparisonPanel(bench)
-        for widget in (self.estimate, self.run_button, self.result_label, self.comparison):
+        for widget in (self.result_label, self.comparison):
             self.column.addWidget(widget)
         self.column.addStretch(1)
+        self.footer.addWidget(self.run_button)
 
     def _build_preview(self) -> None:
         self.previewer = PartitionPreviewer(self.bench, self)
