@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 from pytestqt.qtbot import QtBot
 
-from plantseg_app.core.volume import Kind
 from plantseg_app.paths import samples_dir
-from tests.gui.windows import LONG_MS, drop, opened_window
+from tests.gui.windows import LONG_MS, close, drop, open_files, opened_window
 
 pytestmark = pytest.mark.gui
 
@@ -18,28 +18,6 @@ pytestmark = pytest.mark.gui
 @pytest.fixture
 def window(qtbot: QtBot) -> Iterator[object]:
     yield from opened_window(qtbot)
-
-
-def test_from_dropped_stack_to_cells(window, qtbot: QtBot) -> None:
-    from PySide6.QtCore import Qt
-
-    assert not window.page.is_complete
-    with qtbot.waitSignal(window.document.images_changed, timeout=LONG_MS):
-        assert drop(window, samples_dir() / "sample_ovule.h5")
-    qtbot.waitUntil(lambda: not window.runner.is_busy, timeout=LONG_MS)
-    assert window.viewer.layer_names() == ["sample_ovule"]
-    window.go_to("Segment")
-
-    qtbot.mouseClick(window.page.run_button, Qt.MouseButton.LeftButton)
-    assert window.run_bar.cancel_button.isEnabled()
-    qtbot.mouseClick(window.run_bar.cancel_button, Qt.MouseButton.LeftButton)
-    qtbot.waitUntil(lambda: not window.runner.is_busy, timeout=60_000)
-    assert window.document.cells is None
-
-    qtbot.mouseClick(window.page.run_button, Qt.MouseButton.LeftButton)
-    qtbot.waitUntil(lambda: window.document.cells is not None, timeout=120_000)
-    assert window.document.cells.volume.kind is Kind.LABELS
-    assert "cells" in window.viewer.layer_names()
 
 
 def test_rubbish_is_reported_and_changes_nothing(window, qtbot: QtBot, tmp_path: Path) -> None:
@@ -63,3 +41,21 @@ def test_every_control_has_a_name_and_a_tool_tip(window) -> None:
             for widget in part.findChildren(sort):
                 assert widget.accessibleName(), widget
                 assert widget.toolTip(), widget
+
+
+def test_a_closed_window_leaves_nothing_behind(qtbot: QtBot) -> None:
+    from PySide6.QtWidgets import QApplication
+
+    before = {id(widget) for widget in QApplication.allWidgets()}
+    window = next(opened_window(qtbot))
+    open_files(window, qtbot, samples_dir() / "sample_ovule.h5")
+    for page in window.pages:
+        window.go_to(page.title)
+    for number in range(1, len(window.areas) + 1):
+        window.open_area(number)
+    process = psutil.Process(window.runner._worker.pid)
+    close(window, qtbot)
+    left = [type(widget).__name__ for widget in QApplication.allWidgets() if id(widget) not in before]
+    # Qt itself keeps the label in which it shows tool tips.
+    assert [name for name in left if name != "QLabel"] == []
+    assert not process.is_running()

@@ -87,9 +87,12 @@ def test_files_of_the_command_line_open(
         qtbot.waitUntil(lambda: not window.runner.is_busy, timeout=LONG_MS)
         seen.append(list(window.document.images))
         window.close()
+        window.deleteLater()
         return 0
 
     monkeypatch.setattr(QApplication, "exec", run_until_open)
     same_name = Path(shutil.copy(samples_dir() / "sample_ovule.h5", tmp_path))
     assert app.launch([samples_dir() / "sample_ovule.h5", same_name]) == 0
     assert seen == [["sample_ovule", "sample_ovule 2"]]
+    # The event loop of this test deletes it.
+    qtbot.waitUntil(lambda: not any(isinstance(top, MainWindow) for top in QApplication.topLevelWidgets()))
