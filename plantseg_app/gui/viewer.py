@@ -1,7 +1,6 @@
-"""The canvas: with `box_outline` the only module that touches napari's layers, to mend a change of napari in one place.
+"""Layers on the canvas: with `box_outline` the only module that touches napari's layers.
 
-Uses napari's public pieces, a `ViewerModel` shown by a `QtViewer`, inside a window of our own. napari takes seconds to
-import, so it is imported after the window has been painted, or when something is to be shown.
+A change of napari is mended here and in `canvas`. napari is imported when it is needed, never with this module.
 """
 
 from __future__ import annotations
@@ -11,19 +10,14 @@ from typing import TYPE_CHECKING, Any, TypeGuard
 
 import numpy as np
 from numpy.typing import NDArray
-from PySide6.QtCore import QTimer
-from PySide6.QtGui import QPaintEvent
-from PySide6.QtWidgets import QVBoxLayout, QWidget
 
 from plantseg_app.core.volume import Kind, Volume
-from plantseg_app.gui.canvas_names import name_controls
+from plantseg_app.gui.canvas import Canvas
 from plantseg_app.gui.geometry import Grid, grid_of
 from plantseg_app.gui.qt_runner import Beside
 
 if TYPE_CHECKING:
-    from napari.components import ViewerModel
     from napari.layers import Image, Labels, Layer
-    from napari.qt import QtViewer
 
 Box = tuple[slice, slice, slice]
 """A part of a volume along Z, Y, X."""
@@ -36,30 +30,7 @@ _DRAWING = "drawing"
 _PART_OF = "plantseg-app part of"
 
 
-class _Place(QWidget):
-    """An empty place in the window, until something is put there."""
-
-    def __init__(self, on_first_paint: Callable[[], None] | None = None) -> None:
-        super().__init__()
-        self._on_first_paint = on_first_paint
-        column = QVBoxLayout(self)
-        column.setContentsMargins(0, 0, 0, 0)
-
-    def put(self, widget: QWidget) -> None:
-        """Fill the place with `widget`."""
-        layout = self.layout()
-        if layout is not None:
-            layout.addWidget(widget)
-
-    def paintEvent(self, event: QPaintEvent) -> None:  # noqa: N802 - Qt's name
-        """Tell of the first paint, once it is over."""
-        super().paintEvent(event)
-        if self._on_first_paint is not None:
-            QTimer.singleShot(0, self._on_first_paint)
-            self._on_first_paint = None
-
-
-class Viewer:
+class Viewer(Canvas):
     """Images and labels in layers, one for each volume shown.
 
     Parameters
@@ -72,74 +43,9 @@ class Viewer:
     """
 
     def __init__(self, theme: str = "dark", beside: Beside | None = None) -> None:
+        super().__init__(theme, beside)
         self.palette: Sequence[str] = ()
-        self._theme = theme
-        self._beside = beside
-        self._model: ViewerModel | None = None
-        self._qt_viewer: QtViewer | None = None
-        self._is_closed = False
         self._shown_before: list[str] = []
-        self._followers: list[Callable[[], None]] = []
-        self._when_started: list[Callable[[], None]] = []
-        self._canvas_place = _Place(self._prepare if beside is not None else None)
-        self._list_place, self._controls_place = _Place(), _Place()
-
-    @property
-    def widget(self) -> QWidget:
-        """The canvas with its sliders, to be put into the window."""
-        return self._canvas_place
-
-    @property
-    def layer_list(self) -> QWidget:
-        """The list of layers, to be put into the window."""
-        return self._list_place
-
-    @property
-    def layer_controls(self) -> QWidget:
-        """The controls of the chosen layer, to be put into the window."""
-        return self._controls_place
-
-    @property
-    def model(self) -> ViewerModel:
-        """Napari's model of what is shown; makes the canvas if it is not there yet."""
-        if self._model is None:
-            self.start()
-        if self._model is None:
-            raise RuntimeError("The viewer has been closed.")
-        return self._model
-
-    def start(self) -> None:
-        """Make the canvas, unless it is there."""
-        if self._model is not None or self._is_closed:
-            return
-        from napari.components import ViewerModel
-        from napari.qt import QtViewer, get_qapp
-
-        get_qapp()  # registers napari's icons with the application that runs
-        self._model = ViewerModel()
-        self._model.theme = self._theme
-        self._qt_viewer = QtViewer(self._model)
-        # Files dropped on the canvas are the window's business, not napari's.
-        self._qt_viewer.setAcceptDrops(False)
-        self._canvas_place.put(self._qt_viewer)
-        self._list_place.put(self._qt_viewer.layers)
-        self._controls_place.put(self._qt_viewer.controls)
-        for follower in self._followers:
-            self._follow_view(follower)
-        for started in self._when_started:
-            started()
-
-    def when_started(self, callback: Callable[[], None]) -> None:
-        """Call `callback` once the canvas is there; at once if it is."""
-        if self._model is not None:
-            callback()
-        else:
-            self._when_started.append(callback)
-
-    def _prepare(self) -> None:
-        """Import the half of napari that knows no Qt in a thread, then make the canvas."""
-        if self._beside is not None:
-            self._beside.ask(_import_napari, lambda _: self.start(), lambda _: self.start())
 
     # ------------------------------------------------------------------------------------------------ layers
 
@@ -276,7 +182,7 @@ class Viewer:
             self.model.layers.move(len(self.model.layers) - 1, min(at + number, len(self.model.layers) - 1))
         self.model.canvas.overlays.scale_bar.visible = True
         self.model.dims.axis_labels = ("z", "y", "x")
-        self._name_controls()
+        self.name_controls()
 
     def _layers_for(self, data: NDArray[Any], kind: Kind, common: dict[str, Any]) -> list[Layer]:
         from napari.layers import Image, Labels
@@ -302,30 +208,7 @@ class Viewer:
             look |= {"opacity": _MAP_OPACITY, "contrast_limits": (0.0, highest)}
         return [Image(data, **look, **common)]
 
-    def _name_controls(self) -> None:
-        """Give names to those controls that have none, for people who hear the window."""
-        if self._qt_viewer is None:
-            return
-        self._qt_viewer.layers.setAccessibleName("Layers")
-        self._qt_viewer.layers.setToolTip("Images, maps and cells, the uppermost first; the eye shows or hides one.")
-        for axis, slider in zip(self.model.dims.axis_labels, self._qt_viewer.dims.slider_widgets, strict=True):
-            for part, what in (
-                (slider.axis_label, "name of the axis"),
-                (slider.curslice_label, "shown slice"),
-                (slider.play_button, "play through the slices"),
-                (slider.slider, "slice"),
-            ):
-                part.setAccessibleName(f"{axis.upper()}: {what}")
-        name_controls(self._qt_viewer.controls)
-        name_controls(self._qt_viewer.dims)
-
     # ------------------------------------------------------------------------------------------------ looks
-
-    def set_theme(self, theme: str) -> None:
-        """Use napari's ``"dark"`` or ``"light"`` colours on the canvas."""
-        self._theme = theme
-        if self._model is not None:
-            self._model.theme = theme
 
     def set_palette(self, colours: Sequence[str]) -> None:
         """Colour all labels from `colours` ("#rrggbb") in turn; an empty list means napari's own."""
@@ -345,19 +228,6 @@ class Viewer:
         if isinstance(layer.colormap, DirectLabelColormap):
             layer.new_colormap()
         return layer
-
-    def fit(self) -> None:
-        """Bring everything into view."""
-        self.model.fit_to_view()
-
-    def toggle_3d(self) -> None:
-        """Switch between a slice and the volume."""
-        self.model.dims.ndisplay = 2 if self.model.dims.ndisplay == 3 else 3
-
-    @property
-    def is_3d(self) -> bool:
-        """Whether the volume is shown rather than a slice."""
-        return self._model is not None and bool(self._model.dims.ndisplay == 3)
 
     def set_outlines(self, name: str, on: bool) -> None:
         """Draw the labels `name` as outlines, or filled."""
@@ -380,13 +250,6 @@ class Viewer:
             self._model.canvas.grid.enabled = on
             self.fit()
 
-    def picture(self) -> NDArray[np.uint8]:
-        """Return what the canvas shows, (Y, X, 4) RGBA."""
-        self.start()
-        if self._qt_viewer is None:
-            raise RuntimeError("The viewer has been closed.")
-        return np.asarray(self._qt_viewer.screenshot(flash=False))
-
     # ------------------------------------------------------------------------------------------------ places
 
     def visible_box(self, name: str) -> Box | None:
@@ -406,17 +269,6 @@ class Viewer:
                 first = last = int(np.clip(round(point), 0, n - 1))
             box.append(slice(max(0, first), min(n, last + 1)))
         return tuple(box) if all(part.stop > part.start for part in box) else None  # type: ignore[return-value]
-
-    def on_view_change(self, callback: Callable[[], None]) -> None:
-        """Call `callback` whenever another slice is shown or the view is moved or zoomed."""
-        self._followers.append(callback)
-        if self._model is not None:
-            self._follow_view(callback)
-
-    def _follow_view(self, callback: Callable[[], None]) -> None:
-        self.model.dims.events.current_step.connect(lambda _event: callback())
-        self.model.scene.camera.events.center.connect(lambda _event: callback())
-        self.model.scene.camera.events.zoom.connect(lambda _event: callback())
 
     def draw(self, sort: str, name: str, done: Callable[[NDArray[np.float64]], None]) -> None:
         """Let the person draw one rectangle or line over the layer `name`.
@@ -459,31 +311,6 @@ class Viewer:
     def stop_drawing(self) -> None:
         """Take away what was drawn."""
         self.remove(_DRAWING)
-
-    def shortcuts(self) -> Mapping[str, str]:
-        """Return the keys of the canvas that people use, and what they do."""
-        return {
-            "Mouse wheel": "Zoom",
-            "Ctrl+Mouse wheel": "Next or previous slice",
-            "Left, Right": "Previous or next slice",
-            "Ctrl+Z, Ctrl+Shift+Z": "Undo or redo painting in the chosen labels layer",
-            "1 to 7": "Tools of the chosen labels layer: erase, paint, polygon, fill, pick, pan, transform",
-            "[, ]": "Smaller or larger brush",
-        }
-
-    def close(self) -> None:
-        """Release the canvas; the viewer cannot be used afterwards."""
-        self._is_closed = True
-        if self._beside is not None:
-            self._beside.stop()
-        if self._qt_viewer is not None:
-            self._qt_viewer.close()
-            self._qt_viewer = None
-
-
-def _import_napari() -> None:
-    import napari.components
-    import napari.layers  # noqa: F401
 
 
 def _is_image(layer: Layer | None) -> TypeGuard[Image]:
