@@ -1,9 +1,9 @@
 """From an embedding to labelled objects by mean shift, and how sure each object is. Knows arrays alone.
 
 >>> embedding = np.zeros((2, 1, 4, 8), np.float32)
->>> embedding[0, ..., 4:] = 1
+>>> embedding[0, ..., 5:] = 1
 >>> find_instances(embedding, np.ones((1, 4, 8), bool), InstanceRules(min_size=1))[0, 0].tolist()
-[1, 1, 1, 1, 2, 2, 2, 2]
+[1, 1, 1, 1, 1, 2, 2, 2]
 """
 
 from __future__ import annotations

@@ -80,7 +80,7 @@ def test_nothing_but_background_or_one_object(value: int) -> None:
         "nuclei": Volume(np.zeros(labels.shape, np.uint32), Kind.LABELS),
     }
     for step in STEPS:
-        if step.__module__.startswith("plantseg_app.steps.postprocess."):
+        if step.__module__.startswith("plantseg_app.steps.postprocess.") and "labels" in step.reads:
             needed = {port: extra[port] for port in step.reads if port in extra}
             result = run(step.id, labels, **needed)
             assert len(np.unique(result)) == 1
