@@ -100,6 +100,7 @@ class Stage:
         self.window.document.note_saved(list(self.window.document.results))
         self.window.close()
         self.wait(lambda: not self.window.isVisible(), "the end")
+        self.window.deleteLater()
 
 
 # ---------------------------------------------------------------------------------------------------- the work

@@ -213,6 +213,8 @@ class MainWindow(QMainWindow):
         if before is None or wanted.appearance != before.appearance:
             self.style_sheet.apply(wanted.appearance.theme, wanted.appearance.font_size_pt)
             self.viewer.set_palette(LABEL_PALETTES[wanted.appearance.label_palette].colours)
+            # Pages are as wide as their letters ask for.
+            QTimer.singleShot(0, self, self._share_width)
         self.document.device = wanted.computing.device
         self.control.n_threads = wanted.computing.threads
         for area in self.areas:
