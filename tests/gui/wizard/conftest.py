@@ -38,6 +38,8 @@ def one_window(qapp: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
         window.close()
         window.deleteLater()
         qapp.processEvents()
+        # The next window puts its style on the whole application; what is left of this one must not be dressed again.
+        qapp.setStyleSheet("")
 
 
 @pytest.fixture
