@@ -24,7 +24,7 @@ Box = tuple[slice, slice, slice]
 
 # Perceptually even and safe for colour-blind eyes.
 COLORMAPS = {Kind.RAW: "gray", Kind.BOUNDARY: "magma", Kind.FOREGROUND: "viridis", Kind.NUCLEI: "cividis"}
-_PREVIEW_OPACITY, _LABELS_OPACITY, _MAP_OPACITY = 0.6, 0.5, 0.7
+_LABELS_OPACITY, _MAP_OPACITY = 0.5, 0.7
 _DRAWING = "drawing"
 # Under this key a plane or channel says whose it is.
 _PART_OF = "plantseg-app part of"
@@ -285,6 +285,9 @@ class Viewer(Canvas):
         layer = self._find(name)
         if layer is None:
             return
+        if self.is_3d:
+            # One draws on a slice.
+            self.toggle_3d()
         self.stop_drawing()
         from napari.layers import Shapes
 

@@ -98,8 +98,6 @@ class CellSizeSection(QWidget):
         if not is_on:
             viewer.stop_drawing()
             return
-        if viewer.is_3d:
-            viewer.toggle_3d()
         self._bench.tell("Press at one side of a cell, drag to the other side, and let go.")
         viewer.draw("line", layer_name(self._bench), self._take_line)
 

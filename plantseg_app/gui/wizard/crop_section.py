@@ -261,8 +261,6 @@ class CropSection(QWidget):
         if not is_on:
             viewer.stop_drawing()
             return
-        if viewer.is_3d:
-            viewer.toggle_3d()
         self._bench.tell("Press on the image, drag to the opposite corner of the box, and let go.")
         viewer.draw("rectangle", layer_name(self._bench), self._take_drawn)
 
