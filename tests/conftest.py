@@ -26,6 +26,13 @@ for _ in sys.stdin:
 """
 
 
+@pytest.fixture(autouse=True)
+def _same_random_networks() -> None:
+    """A test that builds a network without saying how gets the same weights in every run."""
+    if torch := sys.modules.get("torch"):
+        torch.manual_seed(0)
+
+
 @pytest.fixture(scope="session")
 def killed_while_writing() -> Callable[[str, Iterable[object], Iterable[float]], Iterator[None]]:
     """Run ``write_for_ever()`` of a program: ``for _ in killed(program, arguments, pauses)``, each time killed."""
