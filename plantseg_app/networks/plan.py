@@ -53,12 +53,17 @@ class PredictOptions:
         The output channels that are wanted, in this order; None: all.
     margin_vox
         Voxels of mirrored image around the whole volume, besides those that fill the pooling grid.
+    trained_tile_vox, halo_vox
+        The tile that the network was trained on, and the context (Z, Y, X) that it needs: followed where no tiling can
+        equal the network, since its result depends on both, and memory allows.
     """
 
     tile_vox: Shape3 | None = None
     precision: Precision = "auto"
     channels: tuple[int, ...] | None = None
     margin_vox: Shape3 = (0, 0, 0)
+    trained_tile_vox: Shape3 | None = None
+    halo_vox: Shape3 | None = None
 
 
 AUTOMATIC = PredictOptions()
@@ -147,7 +152,7 @@ def make_plan(
     dtype = resolve_precision(options.precision, device)
     cost = network_cost(network, family.in_channels, family.grid_vox, dtype)
     channels = tuple(range(cost.channels_out)) if options.channels is None else options.channels
-    halo, ramp = _halo_and_ramp(family)
+    halo, ramp = _halo_and_ramp(family, options.halo_vox)
     tile = options.tile_vox or family.frame_vox
     tiling = Tiling(shape_vox, family.grid_vox, halo, tile, options.margin_vox)
     plan = Plan(device, dtype, cost, tiling, ramp, channels)
@@ -159,10 +164,16 @@ def make_plan(
         _FLOP_PER_TILE[device.type] / max(cost.flop_per_voxel, 1.0),
         _LARGEST_TENSOR / cost.elements_per_voxel,
     )
+    if options.trained_tile_vox is not None and not family.tiles_exactly:
+        # Twice the halo at least: cores as small as some training patches would be computed many times over.
+        z, y, x = (max(core, 2 * context) for core, context in zip(options.trained_tile_vox, halo, strict=True))
+        as_trained = dataclasses.replace(tiling, tile_vox=(z, y, x))
+        if as_trained.largest_outer_vox <= most_voxels:
+            return dataclasses.replace(plan, tiling=as_trained)
     return dataclasses.replace(plan, tiling=best_tiling(tiling, int(most_voxels)))
 
 
-def _halo_and_ramp(family: NetworkFamily) -> tuple[Shape3, Shape3 | None]:
+def _halo_and_ramp(family: NetworkFamily, wanted: Shape3 | None) -> tuple[Shape3, Shape3 | None]:
     if family.frame_vox is not None:
         # The whole of each frame is used.
         return (0, 0, 0), None
@@ -171,7 +182,10 @@ def _halo_and_ramp(family: NetworkFamily) -> tuple[Shape3, Shape3 | None]:
     radius, grid = family.receptive_radius_vox, family.grid_vox
     # Group norm couples the whole tile, so no halo is exact: half the radius holds nearly all of the influence of
     # neighbouring voxels, and the outer half of that, which sees the border of the tile, is not used.
-    z, y, x = (_half_on_grid(r, g) for r, g in zip(radius, grid, strict=True))
+    if wanted is None:
+        z, y, x = (_half_on_grid(r, g) for r, g in zip(radius, grid, strict=True))
+    else:
+        z, y, x = (-(-w // g) * g for w, g in zip(wanted, grid, strict=True))
     return (z, y, x), (z // 2, y // 2, x // 2)
 
 

@@ -21,7 +21,8 @@ from plantseg_app.train.checkpoint import load_checkpoint
 from plantseg_app.train.curve import draw_curve
 from plantseg_app.train.settings import TrainSettings
 from plantseg_app.train.state import TrainingState
-from plantseg_app.zoo.card import CARD_FILE, DataSource, InputChannel, ModelCard, OutputMap, Score, Weights
+from plantseg_app.zoo.card import CARD_FILE, ModelCard, Weights
+from plantseg_app.zoo.facts import DataSource, InputChannel, OutputMap, Score
 
 WEIGHTS_FILE = "weights.safetensors"
 
@@ -99,15 +100,21 @@ def make_card(
         description=wanted.description or f"A {family.title.lower()} trained with PlantSeg App.",
         family=family.to_plain(),
         dimensionality=dimensionality,
+        segments=wanted.segments,
         modality=wanted.modality,
+        organism=wanted.organism,
+        tissue=wanted.tissue,
         inputs=tuple(InputChannel(name=name) for name in names),
         outputs=tuple(OutputMap(name=output.name, kind=output.kind) for output in family.outputs),
         voxel_size_um=settings.data.voxel_size_um,
         object_diameter_um=wanted.object_diameter_um,
+        tile_vox=settings.patches.shape_vox,
         normalisation=settings.normalisation,
         weights=Weights(file=WEIGHTS_FILE, sha256=hashlib.sha256(weights).hexdigest(), size_bytes=len(weights)),
         licence=wanted.licence,
         authors=wanted.authors,
+        citation=wanted.citation,
+        doi=wanted.doi,
         data=_data_sources(settings),
         scores=scores,
         training=(

@@ -25,6 +25,7 @@ from plantseg_app.core.fields import Fraction, Micrometre, PerAxis, Seed, SigmaV
 from plantseg_app.errors import RequestError
 from plantseg_app.train.settings_errors import readable_problems
 from plantseg_app.zoo.card import Normalisation
+from plantseg_app.zoo.facts import DOI_PATTERN, NAME_PATTERN
 
 _VOXEL: dict[str, Any] = {"unit": "voxel"}
 _STEP: dict[str, Any] = {"unit": "step"}
@@ -267,14 +268,19 @@ class CheckpointSettings(_Part):
 class CardSettings(_Part):
     """What the card of the finished model says."""
 
-    id: str = Field("", pattern=r"^([a-z0-9][a-z0-9._-]*)?$", description="Its id; empty: the folder's name.")
+    id: str = Field("", pattern=f"({NAME_PATTERN})|^$", description="Its id; empty: the folder's name.")
     title: str = Field("", description="Its name for people.")
     description: str = Field("", description="One or two sentences.")
+    segments: str = Field("", description="What it finds, for example cell boundaries.")
     modality: str = Field("", description="For example confocal.")
+    organism: str = Field("", description="Whose images they are.")
+    tissue: str = Field("", description="Which organ, tissue or culture.")
     channels: tuple[str, ...] = Field(("membrane",), min_length=1, description="What each input channel shows.")
     object_diameter_um: Micrometre | None = Field(None, description="Typical size of the objects.")
     licence: str = Field("not stated", description="The licence of the weights.")
     authors: tuple[str, ...] = Field(("unknown",), min_length=1, description="Who made it.")
+    citation: str = Field("", description="What to cite, in words.")
+    doi: str = Field("", pattern=DOI_PATTERN, description="The DOI to cite, without https://doi.org/.")
     data: str = Field("", description="Where the images come from; a DOI where there is one.")
     data_licence: str = Field("", description="Their licence.")
 

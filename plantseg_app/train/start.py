@@ -16,7 +16,7 @@ from plantseg_app.train.data import Stack
 from plantseg_app.train.settings import TrainSettings
 from plantseg_app.zoo.card import ModelCard
 from plantseg_app.zoo.catalogue import find_model
-from plantseg_app.zoo.load import verify_weights
+from plantseg_app.zoo.load import verify_model
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -81,7 +81,7 @@ def find_start(settings: TrainSettings) -> Start:
             family = make_family({"kind": "boundary", **guess_architecture(weights).settings()})
         return Start(family, weights, None, str(path))
     model = find_model(settings.start_from)
-    verify_weights(model)
+    verify_model(model)
     weights = read_weights(model.weights_path)
     return Start(family or model.card.network_family(), weights, model.card, str(model.weights_path))
 

@@ -28,41 +28,31 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import AfterValidator, Field, ValidationError, field_validator, model_validator
 
-from plantseg_app.core.fields import Micrometre, Percentile
+from plantseg_app.core.fields import Percentile
 from plantseg_app.core.step import readable_errors
-from plantseg_app.core.volume import Kind, VoxelSize
-from plantseg_app.errors import InputError, RequestError, did_you_mean
+from plantseg_app.errors import InputError
+from plantseg_app.zoo.facts import FactsPart, ModelFacts
 
 if TYPE_CHECKING:
     from plantseg_app.networks.family import NetworkFamily
 
 FORMAT_VERSION = 1
 CARD_FILE = "card.yaml"
-_NAME_PATTERN = r"^[a-z0-9][a-z0-9._-]*$"
 
 
-class _CardPart(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+def _stay_in_folder(file: str) -> str:
+    if Path(file).name != file or "\\" in file or file in {"", ".", "..", CARD_FILE}:
+        raise ValueError("the files of a model lie beside its card: give a file name without folders")
+    return file
 
 
-class InputChannel(_CardPart):
-    """One image channel that the network reads."""
-
-    name: str = Field(description="What the channel shows, for example membrane or nuclei.")
-    kind: Kind = Field(Kind.RAW, description="The kind of volume the channel is.")
-    description: str = Field("", description="One sentence for people, such as the usual stains.")
+FileName = Annotated[str, AfterValidator(_stay_in_folder)]
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
-class OutputMap(_CardPart):
-    """One thing that the network predicts, as `NetworkFamily.outputs` says, so that nobody needs torch to know it."""
-
-    name: str = Field(description="Its name in the predict step.")
-    kind: Kind = Field(description="The kind of volume it becomes.")
-
-
-class Normalisation(_CardPart):
+class Normalisation(FactsPart):
     """How grey values are brought to the range the network was trained on; each channel by itself."""
 
     method: Literal["percentile", "zscore", "none"] = Field(
@@ -79,76 +69,42 @@ class Normalisation(_CardPart):
         return self
 
 
-class Weights(_CardPart):
-    """The file of trained numbers beside the card."""
+class ModelFile(FactsPart):
+    """A file beside the card."""
 
-    file: str = Field(description="Its name in the model's folder.")
-    sha256: str = Field(pattern=r"^[0-9a-f]{64}$", description="The checksum of the file, in lower case.")
+    file: FileName = Field(description="Its name in the model's folder.")
+    sha256: Sha256 = Field(description="The checksum of the file, in lower case.")
     size_bytes: int = Field(ge=1, description="The size of the file in bytes.")
 
-    @field_validator("file")
-    @classmethod
-    def _stay_in_folder(cls, file: str) -> str:
-        if Path(file).name != file or "\\" in file or file in {"", ".", ".."}:
-            raise ValueError("the weights lie beside the card: give a file name without folders")
-        return file
+
+class Weights(ModelFile):
+    """The file of trained numbers beside the card."""
 
 
-class DataSource(_CardPart):
-    """One data set the model has met."""
+class FetchedFile(FactsPart):
+    """A file as it came from the network, before it was made into a model."""
 
-    name: str
-    seen_as: Literal["train", "validation", "test"]
-    licence: str = ""
-    provenance: str = Field("", description="Where it comes from, or how it was made; a DOI where there is one.")
-
-
-class Score(_CardPart):
-    """One measured quality."""
-
-    data: str = Field(description="The data set it was measured on.")
-    metric: str = Field(description="For example adapted_rand_error.")
-    value: float
-    remark: str = ""
+    url: str = Field(description="The address it came from.")
+    sha256: Sha256 = Field(description="The checksum of what came.")
+    size_bytes: int = Field(ge=1, description="The size of what came, in bytes.")
+    checksum: Literal["published", "first download"] = Field(
+        description="published: the source says what the checksum has to be; first download: nobody does, so that of "
+        "the first download is held on to."
+    )
 
 
-class ModelCard(_CardPart):
-    """What a trained model is, how it wants its images, and how far it can be trusted.
+class ModelCard(ModelFacts):
+    """What a trained model is, how it wants its images, and how far it can be trusted."""
 
-    Attributes
-    ----------
-    id
-        Its name on the command line and in workflows; also the name of its folder.
-    family
-        The architecture as plain settings, the mapping that `NetworkFamily.to_plain` writes.
-    voxel_size_um
-        (z, y, x) it was trained at, None when objects of any size were shown.
-    object_diameter_um
-        Typical diameter of the objects it was trained on.
-    object_diameter_vox
-        From which to which diameter, in voxels of its finest axis at its scale, the objects were that it was trained
-        on.
-    """
-
-    id: str = Field(pattern=_NAME_PATTERN)
-    title: str
-    description: str
-    family: dict[str, Any]
-    dimensionality: Literal["2D", "3D"]
-    modality: str = Field("", description="For example confocal, light-sheet, any.")
-    inputs: tuple[InputChannel, ...] = Field(min_length=1)
-    outputs: tuple[OutputMap, ...] = Field(min_length=1, description="What it predicts, the main thing first.")
-    voxel_size_um: VoxelSize | None = None
-    object_diameter_um: Micrometre | None = None
-    object_diameter_vox: tuple[Annotated[float, Field(gt=0)], Annotated[float, Field(gt=0)]] | None = None
-    normalisation: Normalisation
-    weights: Weights
-    licence: str
-    authors: tuple[str, ...] = Field(min_length=1)
-    citation: str = ""
-    data: tuple[DataSource, ...] = ()
-    scores: tuple[Score, ...] = ()
+    family: dict[str, Any] = Field(
+        description='The architecture and its settings, with its "kind": what `NetworkFamily.to_plain` writes.'
+    )
+    normalisation: Normalisation = Field(description="How grey values are prepared.")
+    weights: Weights = Field(description="The trained numbers.")
+    files: tuple[ModelFile, ...] = Field((), description="Further files beside the card that must be whole.")
+    picture: FileName | None = Field(None, description="A picture beside the card: image, result and truth.")
     training: str = Field("", description="How it was trained: program, settings, time, machine.")
+    fetched: tuple[FetchedFile, ...] = Field((), description="The files that it was downloaded as.")
 
     @field_validator("family")
     @classmethod
@@ -156,23 +112,6 @@ class ModelCard(_CardPart):
         if not isinstance(family.get("kind"), str):
             raise ValueError('the family needs a "kind", for example "boundary"')
         return family
-
-    @field_validator("voxel_size_um", mode="before")
-    @classmethod
-    def _check_voxel_size(cls, value: Any) -> Any:
-        if isinstance(value, (list, tuple)):
-            try:
-                return VoxelSize.checked(tuple(value))
-            except (InputError, TypeError) as error:
-                raise ValueError(str(error)) from error
-        return value
-
-    @field_validator("object_diameter_vox")
-    @classmethod
-    def _check_diameters(cls, value: tuple[float, float] | None) -> tuple[float, float] | None:
-        if value is not None and value[0] > value[1]:
-            raise ValueError("the smallest diameter comes first")
-        return value
 
     @classmethod
     def from_yaml(cls, text: str, where: str = "The model card") -> Self:
@@ -215,21 +154,17 @@ class ModelCard(_CardPart):
         plain = {"card": FORMAT_VERSION, **self.model_dump(mode="json")}
         return yaml.safe_dump(plain, sort_keys=False, allow_unicode=True, width=100)
 
-    def output(self, name: str = "") -> OutputMap:
-        """Return the output called `name`, or the main one.
-
-        Raises
-        ------
-        RequestError
-            If the model has no such output; the message lists them.
-        """
-        if not name:
-            return self.outputs[0]
-        for output in self.outputs:
-            if output.name == name:
-                return output
-        hint = did_you_mean(name, [output.name for output in self.outputs])
-        raise RequestError(f'The model {self.id} predicts no "{name}". {hint}')
+    @classmethod
+    def json_schema(cls) -> dict[str, Any]:
+        """Return the JSON schema of ``card.yaml``, which ``docs/card.schema.json`` holds."""
+        schema = cls.model_json_schema()
+        version = {"const": FORMAT_VERSION, "description": "The version of this format."}
+        return {
+            "$schema": "https://json-schema.org/draft/2020-12/schema",
+            **schema,
+            "properties": {"card": version, **schema["properties"]},
+            "required": ["card", *schema["required"]],
+        }
 
     def network_family(self) -> NetworkFamily:
         """Return the architecture; this loads torch.

@@ -1,63 +1,97 @@
 """Putting models into the user's own folder, and taking them out again.
 
-A model arrives as a folder with a card and weights, as a training leaves it. It is checked as a whole, copied beside
-its place, and renamed into it, so that a killed copy leaves no half model.
+A model arrives as files of some sort. A whole model is made of them beside its place, checked, and renamed into it, so
+that whatever goes wrong leaves the other models as they were and no half one.
 """
 
 from __future__ import annotations
 
 import shutil
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 from plantseg_app import paths
 from plantseg_app.errors import InputError, RequestError
-from plantseg_app.zoo.card import CARD_FILE, ModelCard
+from plantseg_app.zoo.card import CARD_FILE, FetchedFile, ModelCard
 from plantseg_app.zoo.catalogue import InstalledModel, find_model, read_catalogue
-from plantseg_app.zoo.load import verify_weights
+from plantseg_app.zoo.importing import import_files
+from plantseg_app.zoo.load import verify_model
+from plantseg_app.zoo.offers import Offer
 
-_LARGEST_COMPANION_BYTES = 20 * 2**20
 
-
-def add_model(folder: Path, model_id: str | None = None) -> InstalledModel:
-    """Copy the model in `folder` into the user's models; checkpoints of its training are left behind.
+def add_model(source: Path, model_id: str | None = None) -> InstalledModel:
+    """Make a model of a person's own files among the user's models, and return it.
 
     Parameters
     ----------
-    folder
-        Holds ``card.yaml`` and the weights it names.
+    source
+        A folder or file of a sort that `plantseg_app.zoo.importing` knows.
     model_id
-        Another id than the card's, for example when that is taken.
+        Another id than the files give, for example when that is taken.
 
     Raises
     ------
     RequestError
-        If the folder is no model, or the id is taken.
+        If there is no model in `source`, or the id is taken.
     InputError
-        If card or weights are damaged.
+        If it is damaged.
     """
-    if not (folder / CARD_FILE).is_file():
-        raise RequestError(f"{folder} holds no {CARD_FILE}, so it is no model; give the folder that a training left.")
-    card = ModelCard.read(folder)
-    verify_weights(InstalledModel(card, folder))
-    if model_id is not None:
+    if not source.exists():
+        raise RequestError(f"There is no {source}; give the folder or file of the model to add.")
+    return install(source, model_id)
+
+
+def install(
+    source: Path, model_id: str | None = None, offer: Offer | None = None, fetched: Sequence[FetchedFile] = ()
+) -> InstalledModel:
+    """Make a model of the files in `source`, and put it into its place in one go.
+
+    Parameters
+    ----------
+    source, offer
+        As in `import_files`.
+    model_id
+        The id that it gets; None: the one that the files give.
+    fetched
+        Where the files came from, if they were downloaded.
+
+    Raises
+    ------
+    RequestError, InputError
+        As `add_model`.
+    """
+    home = paths.user_models_dir()
+    home.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".adding-", dir=home) as beside:
+        made = Path(beside) / "model"
+        made.mkdir()
+        card = import_files(source, made, offer)
+        changes = {"id": card.id if model_id is None else model_id, **({"fetched": tuple(fetched)} if fetched else {})}
         # Through text, so that the new id is checked like that of any card.
-        card = ModelCard.from_yaml(card.model_copy(update={"id": model_id}).to_yaml(), f'The new id "{model_id}"')
+        card = ModelCard.from_yaml(card.model_copy(update=changes).to_yaml(), f'The new id "{changes["id"]}"')
+        check_free(card.id)
+        (made / CARD_FILE).write_text(card.to_yaml(), encoding="utf-8")
+        verify_model(InstalledModel(card, made))
+        made.rename(home / card.id)
+    return InstalledModel(card, home / card.id)
+
+
+def check_free(model_id: str) -> None:
+    """Refuse an id that is taken.
+
+    Raises
+    ------
+    RequestError
+        Saying where the other model lies.
+    """
     taken = {model.card.id: model.folder for model in read_catalogue().models}
-    target = paths.user_models_dir() / card.id
-    if card.id in taken or target.exists():
+    target = paths.user_models_dir() / model_id
+    if model_id in taken or target.exists():
         raise RequestError(
-            f'There is a model "{card.id}" already, in {taken.get(card.id, target)}; give the new one another --id, or '
-            f"remove the old one: plantseg-app models remove {card.id}."
+            f'There is a model "{model_id}" already, in {taken.get(model_id, target)}; give the new one another --id, '
+            f"or remove the old one: plantseg-app models remove {model_id}."
         )
-    paths.user_models_dir().mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".adding-", dir=paths.user_models_dir()) as beside:
-        copy = Path(beside) / card.id
-        _copy_files(folder, copy, card.weights.file)
-        (copy / CARD_FILE).write_text(card.to_yaml(), encoding="utf-8")
-        verify_weights(InstalledModel(card, copy))
-        copy.rename(target)
-    return InstalledModel(card, target)
 
 
 def remove_model(model_id: str) -> Path:
@@ -85,11 +119,3 @@ def _user_folder(model_id: str) -> Path:
     if folder.resolve().parent != home:
         raise RequestError(f"The model {model_id} is not among your own in {home}, so it is not removed.")
     return folder
-
-
-def _copy_files(source: Path, target: Path, weights: str) -> None:
-    """Copy the weights and the small files beside them; folders, such as a training's checkpoints, stay."""
-    target.mkdir()
-    for file in source.iterdir():
-        if file.is_file() and (file.name == weights or file.stat().st_size <= _LARGEST_COMPANION_BYTES):
-            shutil.copyfile(file, target / file.name)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from plantseg_app.errors import InputError
-from plantseg_app.zoo.card import ModelCard
+from plantseg_app.zoo.card import ModelCard, ModelFile
 from plantseg_app.zoo.catalogue import InstalledModel
 
 if TYPE_CHECKING:
@@ -32,34 +32,39 @@ def load_network(model: InstalledModel, device: torch.device | str = "cpu") -> t
     ResourceError
         If the network does not fit into the memory of the device.
     """
-    verify_weights(model)
+    verify_model(model)
     return _load_once(model.folder, model.card.weights.sha256, model.card.to_yaml(), str(device))
 
 
-def verify_weights(model: InstalledModel) -> None:
-    """Check that the file of weights is the one that the card describes; computed once while the file stays unchanged.
+def verify_model(model: InstalledModel) -> None:
+    """Check that weights and further files are those that the card describes; computed once while they stay unchanged.
 
     Raises
     ------
     InputError
-        Saying what differs.
+        Saying which file differs, and how.
     """
-    path, expected = model.weights_path, model.card.weights
+    for file in (model.card.weights, *model.card.files):
+        _verify_file(model, file)
+
+
+def _verify_file(model: InstalledModel, expected: ModelFile) -> None:
+    path = model.folder / expected.file
     try:
         state = os.stat(path)
     except OSError as error:
         raise InputError(
-            f"The weights of the model {model.card.id} are missing at {path}; install it again."
+            f"The file {path} of the model {model.card.id} is missing; install the model again."
         ) from error
     if state.st_size != expected.size_bytes:
         raise InputError(
-            f"The weights {path} have {state.st_size} bytes instead of {expected.size_bytes}: they are not complete "
-            f"or of another version. Install the model {model.card.id} again."
+            f"The file {path} has {state.st_size} bytes instead of {expected.size_bytes}: it is not complete or of "
+            f"another version. Install the model {model.card.id} again."
         )
     if _sha256(str(path), state.st_mtime_ns, state.st_size) != expected.sha256:
         raise InputError(
-            f"The weights {path} are not those that the card of {model.card.id} describes (the checksum differs), "
-            "so they are not loaded. Install the model again."
+            f"The file {path} is not the one that the card of {model.card.id} describes (the checksum differs), so "
+            "it is not loaded. Install the model again."
         )
 
 

@@ -49,6 +49,15 @@ def test_the_card_says_what_it_saw_and_how_it_scores(folder):
     assert "train" in {source.seen_as for source in card.data}
     assert all(source.licence and source.provenance for source in card.data)
     assert card.scores
+    assert card.segments
+    assert card.organism
+    assert card.tissue
+    assert card.modality
+    assert card.doi
+    assert card.tile_vox
+    assert all(output.description for output in card.outputs)
+    assert card.picture
+    assert (folder / card.picture).is_file()
     assert card.licence != "not stated"
     assert "preliminary" not in card.training
 

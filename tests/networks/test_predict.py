@@ -364,3 +364,33 @@ def test_cost_of_a_network_is_that_of_its_layers():
     assert cost.elements_per_voxel == 8
     assert cost.channels_out == 2
     assert network_cost(network, 1, (2, 2, 2), torch.bfloat16).bytes_per_voxel == cost.bytes_per_voxel / 2
+
+
+def test_only_what_no_tiling_equals_is_tiled_as_it_was_trained():
+    options = PredictOptions(trained_tile_vox=(16, 32, 32), halo_vox=(3, 5, 5))
+    shape = (64, 96, 96)
+
+    def plan(order):
+        fam = family(layer_order=order, norm_groups=4)
+        return make_plan(fam.build(), fam, shape, QuietContext("cpu"), options)
+
+    exact, coupled = plan("bcr"), plan("gcr")
+    assert len(exact.tiling) == 1
+    # The halo on the grid of 4; cores of the trained tile.
+    assert coupled.tiling.halo_vox == (4, 8, 8)
+    assert coupled.ramp_vox == (2, 4, 4)
+    assert len(coupled.tiling) == 4 * 3 * 3
+
+
+def test_a_trained_tile_smaller_than_its_halo_or_larger_than_memory_is_changed(monkeypatch):
+    fam = family(layer_order="gcr", norm_groups=4)
+
+    def cores(trained):
+        options = PredictOptions(trained_tile_vox=trained, halo_vox=(8, 8, 8))
+        plan = make_plan(fam.build(), fam, (64, 64, 64), QuietContext("cpu"), options)
+        return len(plan.tiling)
+
+    assert cores((4, 4, 4)) == cores((16, 16, 16)) == 4**3
+    assert cores((64, 64, 64)) == 1
+    monkeypatch.setattr("plantseg_app.networks.plan._FLOP_PER_TILE", {"cpu": 1e9})
+    assert cores((64, 64, 64)) > 1

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import yaml
@@ -84,6 +86,11 @@ def test_voxel_size_may_be_unknown():
         ({"card": 2}, "card: 1"),
         ({"outputs": [{"name": "a", "kind": "membrane"}]}, "outputs"),
         ({"outputs": []}, "outputs"),
+        ({"doi": "https://doi.org/10.1/x"}, "doi"),
+        ({"picture": "../picture.png"}, "without folders"),
+        ({"files": [{"file": "card.yaml", "sha256": "0" * 64, "size_bytes": 1}]}, "without folders"),
+        ({"tile_vox": [0, 64, 64]}, "tile_vox"),
+        ({"object_diameter_vox": [9, 3]}, "smallest diameter comes first"),
     ],
 )
 def test_a_wrong_card_is_refused_with_the_place(entries, said):
@@ -125,3 +132,24 @@ def test_the_family_must_fit_the_card():
         ModelCard.from_yaml(changed(outputs=[{"name": "nuclei", "kind": "foreground"}])).network_family()
     with pytest.raises(RequestError, match="boundary"):
         ModelCard.from_yaml(changed(family={"kind": "bondary"})).network_family()
+
+
+def test_the_schema_in_the_docs_is_the_one_of_the_code():
+    script = Path(__file__).parents[2] / "docs" / "make_card_schema.py"
+    written = json.loads((script.with_name("card.schema.json")).read_text(encoding="utf-8"))
+    assert written == ModelCard.json_schema(), "run python docs/make_card_schema.py"
+
+
+def test_the_schema_takes_and_refuses_what_the_card_does():
+    jsonschema = pytest.importorskip("jsonschema")
+    validator = jsonschema.Draft202012Validator(ModelCard.json_schema())
+    validator.check_schema(validator.schema)
+    assert validator.is_valid(yaml.safe_load(EXAMPLE))
+    assert validator.is_valid(yaml.safe_load(ModelCard.from_yaml(EXAMPLE).to_yaml()))
+    for entries in ({"titel": "x"}, {"id": "../evil"}, {"inputs": []}, {"card": 2}, {"voxel_size_um": [1, 1]}):
+        assert not validator.is_valid(yaml.safe_load(changed(**entries))), entries
+
+
+def test_a_card_of_the_first_version_of_the_program_stays_valid():
+    card = ModelCard.from_yaml(EXAMPLE)
+    assert (card.segments, card.tile_vox, card.picture, card.files, card.fetched) == ("", None, None, (), ())

@@ -16,11 +16,11 @@ from plantseg_app.gui.areas.area import Column, free_width
 from plantseg_app.gui.areas.model_table import FINDS, ModelEntry
 from plantseg_app.gui.widgets import sentence
 from plantseg_app.run.estimate import human_bytes
-from plantseg_app.zoo.card import DataSource, ModelCard, Score
+from plantseg_app.zoo.card import ModelCard
 from plantseg_app.zoo.catalogue import InstalledModel
-from plantseg_app.zoo.load import verify_weights
+from plantseg_app.zoo.facts import DataSource, Score
+from plantseg_app.zoo.load import verify_model
 
-_PICTURE = "picture.png"
 _HIGHEST_PX = 420
 # Up to this size the checksum takes less time than a person notices.
 _CHECKED_AT_ONCE_BYTES = 64 * 2**20
@@ -106,7 +106,7 @@ class ModelDetails(QWidget):
             return
         card = entry.model.card
         self.head.setText(f"<h3>{escape(card.title)}</h3><p>{escape(card.description)}</p>")
-        self.picture.show_file(entry.folder / _PICTURE)
+        self.picture.show_file(entry.folder / card.picture if card.picture else Path())
         self.body.setText(_facts(entry.model) + _scores(card.scores) + _data(card.data) + _origin(card))
 
 
@@ -166,11 +166,11 @@ def objects_text(card: ModelCard) -> str:
 
 
 def checksum_text(model: InstalledModel) -> str:
-    """Return whether the weights are those that the card describes."""
+    """Return whether the files are those that the card describes."""
     if model.card.weights.size_bytes > _CHECKED_AT_ONCE_BYTES and model.weights_path.is_file():
         return "checked when the model is used first"
     try:
-        verify_weights(model)
+        verify_model(model)
     except InputError as error:
         return f"damaged: {error}"
     return "checked: they are those that the card describes"

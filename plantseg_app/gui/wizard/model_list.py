@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 from html import escape
-from pathlib import Path
 
 from PySide6.QtCore import QModelIndex, QPersistentModelIndex, QRect, QSize, Qt, Signal
 from PySide6.QtGui import QFontMetrics, QPainter, QPixmap
@@ -143,7 +142,7 @@ class ModelList(QWidget):
             item.setData(_ENTRY, entry)
             item.setData(Qt.ItemDataRole.AccessibleTextRole, f"{entry.title}: {entry.line}")
             item.setToolTip(f"<p>{escape(entry.model.card.description)}</p><p>{escape(entry.advice)}</p>")
-            item.setData(Qt.ItemDataRole.DecorationRole, _picture(entry.model.folder))
+            item.setData(Qt.ItemDataRole.DecorationRole, _picture(entry.model))
             self.list.addItem(item)
         self.list.blockSignals(False)
         rows = min(_ROWS_SHOWN, max(1, len(self._entries)))
@@ -188,9 +187,9 @@ class ModelList(QWidget):
             self.chosen.emit(item.data(_ENTRY).model.card.id)
 
 
-def _picture(folder: Path) -> QPixmap:
+def _picture(model: InstalledModel) -> QPixmap:
     """Return a square out of the middle of the model's picture, or an empty picture."""
-    whole = QPixmap(str(folder / "picture.png"))
+    whole = QPixmap(str(model.folder / model.card.picture)) if model.card.picture else QPixmap()
     if whole.isNull():
         return QPixmap()
     side = min(whole.width(), whole.height())

@@ -123,7 +123,7 @@ class Predict(Step):
     def depends_on(self) -> str:
         """Return the checksum of the weights and what else of the card decides the result."""
         card = self._find_model().card
-        decisive = {"family", "inputs", "outputs", "voxel_size_um", "normalisation"}
+        decisive = {"family", "inputs", "outputs", "voxel_size_um", "normalisation", "tile_vox", "halo_vox"}
         return f"{card.weights.sha256} {card.model_dump_json(include=decisive)}"
 
     def estimate(self, shape_vox: Shape3) -> Cost:
@@ -148,7 +148,7 @@ class Predict(Step):
         """
         card = self._find_model().card
         shape = _scaled_shape(shape_vox, self._factors(card, voxel_size_um, shape_vox))
-        planned = _planned(card.to_yaml(), shape, self._options(self._channels(card)), device, n_threads)
+        planned = _planned(card.to_yaml(), shape, self._options(card, self._channels(card)), device, n_threads)
         images = 4 * len(card.inputs) * (math.prod(shape) + math.prod(shape_vox))
         cost = Cost(planned.cost.memory_bytes + images, planned.cost.seconds + 1e-7 * math.prod(shape_vox))
         return dataclasses.replace(planned, cost=cost)
@@ -198,8 +198,8 @@ class Predict(Step):
         # Embeddings of overlapping frames lie in layers of their own, so they are not kept beside other maps.
         is_alone = len(channels) == len(wanted) or family.frame_vox is not None
         if is_alone or 4 * len(channels) * math.prod(shape) > _SHARE_FOR_MEMO * _free_memory():
-            return _predicted(image, model, shape, self._options(wanted), context, sketch)
-        maps = _predicted(image, model, shape, self._options(tuple(channels)), context, sketch)
+            return _predicted(image, model, shape, self._options(model.card, wanted), context, sketch)
+        maps = _predicted(image, model, shape, self._options(model.card, tuple(channels)), context, sketch)
         kept = context.memo[self.id] = _Kept(weakref.ref(image), made_by, tuple(channels), maps)
         return kept.of(wanted)
 
@@ -212,10 +212,16 @@ class Predict(Step):
         name = card.output(self.output).name
         return next(output.channels for output in card.network_family().outputs if output.name == name)
 
-    def _options(self, channels: tuple[int, ...]) -> PredictOptions:
+    def _options(self, card: ModelCard, channels: tuple[int, ...]) -> PredictOptions:
         from plantseg_app.networks.plan import PredictOptions
 
-        return PredictOptions(tile_vox=self.tile, precision=self.precision, channels=channels)
+        return PredictOptions(
+            tile_vox=self.tile,
+            precision=self.precision,
+            channels=channels,
+            trained_tile_vox=card.tile_vox,
+            halo_vox=card.halo_vox,
+        )
 
     def _factors(
         self, card: ModelCard, voxel_size: VoxelSize | None, shape: Shape3, context: Context | None = None
