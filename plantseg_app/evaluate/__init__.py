@@ -3,6 +3,7 @@
 ``evaluate_labels(segmentation, reference)`` computes the usual scores of two label images at once and
 ``evaluate_layers`` those of instances that may overlap. Both count once how many voxels each segment shares with each
 reference object (`count_contingency`); every metric is a small function of that table and can be called by itself.
+`score_images` and `score_layered_images` add the tables of several images up to the scores of a data set.
 This package reads no file and knows no voxel size, but for the tolerance of the boundary score.
 
 >>> import numpy as np
@@ -48,6 +49,13 @@ from plantseg_app.evaluate.contingency import (
     count_contingency,
     count_layer_contingency,
 )
+from plantseg_app.evaluate.data_set import (
+    LAYERED_IOU_THRESHOLDS,
+    ApAtIou,
+    DataSetScores,
+    score_images,
+    score_layered_images,
+)
 from plantseg_app.evaluate.layers import flatten_layers, prepare_layers
 from plantseg_app.evaluate.matching import (
     IOU_THRESHOLDS,
@@ -76,11 +84,12 @@ from plantseg_app.evaluate.partition import (
     foreground_dice,
     variation_of_information,
 )
-from plantseg_app.evaluate.scores import ApAtIou, Scores, evaluate_labels, evaluate_layers, score_tables
+from plantseg_app.evaluate.scores import Scores, evaluate_labels, evaluate_layers, layer_tables, score_tables
 
 __all__ = [
     "COCO_AREAS",
     "IOU_THRESHOLDS",
+    "LAYERED_IOU_THRESHOLDS",
     "AdaptedRand",
     "ApAtIou",
     "AreaClasses",
@@ -88,6 +97,7 @@ __all__ = [
     "BoundaryScore",
     "CocoScores",
     "Contingency",
+    "DataSetScores",
     "JaccardSums",
     "MatchCounts",
     "MatchRow",
@@ -111,10 +121,13 @@ __all__ = [
     "find_label_boundaries",
     "flatten_layers",
     "foreground_dice",
+    "layer_tables",
     "match_objects",
     "mean_average_precision",
     "mean_scores",
     "prepare_layers",
+    "score_images",
+    "score_layered_images",
     "score_tables",
     "seg_score",
     "symmetric_best_dice",

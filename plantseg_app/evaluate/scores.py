@@ -11,24 +11,18 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from plantseg_app.errors import RequestError
 from plantseg_app.evaluate.contingency import Contingency, count_contingency, count_layer_contingency
+from plantseg_app.evaluate.data_set import ApAtIou
 from plantseg_app.evaluate.layers import check_same_plane, flatten_layers, prepare_layers
 from plantseg_app.evaluate.matching import IOU_THRESHOLDS, average_precision
 from plantseg_app.evaluate.objects import aggregated_jaccard, difference_in_count, seg_score, symmetric_best_dice
 from plantseg_app.evaluate.partition import adapted_rand, variation_of_information
-
-
-class ApAtIou(NamedTuple):
-    """Average precision at one threshold of the intersection over union."""
-
-    iou: float
-    ap: float
 
 
 @dataclass(frozen=True)
@@ -140,13 +134,20 @@ def evaluate_layers(
     InputError
         As in `evaluate_labels`, and when an id occurs in two layers.
     """
+    return score_tables(*layer_tables(segmentation, reference), thresholds, ignore_reference_background)
+
+
+def layer_tables(segmentation: NDArray[Any], reference: NDArray[Any]) -> tuple[Contingency, Contingency]:
+    """Return the tables of instances that may overlap that `score_tables` takes: of objects, and of regions.
+
+    Parameters and errors as in `evaluate_layers`.
+    """
     segmentation = prepare_layers(segmentation, "segmentation")
     reference = prepare_layers(reference, "reference")
     check_same_plane(segmentation, reference)
     flat_segmentation, flat_reference = flatten_layers(segmentation), flatten_layers(reference)
     regions = count_contingency(flat_segmentation.reshape(-1), flat_reference.reshape(-1))
-    table = count_layer_contingency(segmentation, reference)
-    return score_tables(table, regions, thresholds, ignore_reference_background)
+    return count_layer_contingency(segmentation, reference), regions
 
 
 def score_tables(

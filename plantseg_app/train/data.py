@@ -11,8 +11,6 @@ Knows files through `plantseg_app.io` alone and no torch.
 from __future__ import annotations
 
 import dataclasses
-import glob
-import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -26,6 +24,7 @@ from plantseg_app.algorithms.resample import LINEAR, NEAREST, resample, shape_fo
 from plantseg_app.core.context import Context
 from plantseg_app.core.volume import Volume, VoxelSize
 from plantseg_app.errors import InputError, RequestError
+from plantseg_app.io.patterns import match_pattern
 from plantseg_app.io.reader import read_volume
 from plantseg_app.train.label_files import is_layered, read_labels, read_layers
 from plantseg_app.train.settings import DataSettings, SplitSettings, StackFiles
@@ -232,19 +231,15 @@ def expand(entries: Sequence[StackFiles]) -> list[StackFiles]:
         if "*" not in pattern:
             found.append(entry)
             continue
-        matches = sorted(glob.glob(pattern))
-        if not matches:
-            raise RequestError(f"No file matches {pattern}.")
+        matches = match_pattern(pattern)
         each = entry.model_copy(update={"share": entry.share / len(matches)}) if entry.share else entry
-        found += [_filled(each, pattern, match) for match in matches]
+        found += [_filled(each, match, stars) for match, stars in matches]
     return found
 
 
-def _filled(entry: StackFiles, pattern: str, match: str) -> StackFiles:
+def _filled(entry: StackFiles, match: str, stars: tuple[str, ...]) -> StackFiles:
     if entry.path:
         return entry.model_copy(update={"path": match})
-    expression = re.escape(pattern).replace(r"\*", "(.*)")
-    stars = [group for found in [re.fullmatch(expression, match)] if found for group in found.groups()]
     changes = {"image": match}
     for name in ("labels", "ignore"):
         parts = getattr(entry, name).split("*")

@@ -72,3 +72,49 @@ def test_flattened_by_a_rule_and_in_other_formats(files: dict[str, Path], capsys
     assert json.loads(capsys.readouterr().out)["aji"] == 1.0
     assert run("evaluate", coco, masks) == 1
     assert "--layered" in capsys.readouterr().err
+
+
+def test_folders_and_patterns_are_scored_one_by_one_and_together(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    truth = np.zeros((2, 1, 10, 20), np.uint32)
+    truth[0, 0, 2:6, 2:12], truth[1, 0, 0:10, 6:10] = 1, 2
+    for name, found in (("a", truth), ("b", truth[:1])):
+        for folder, layers in (("found", found), ("truth", truth)):
+            (tmp_path / folder).mkdir(exist_ok=True)
+            suffix = "_objects" if folder == "found" else ""
+            write_volume(tmp_path / folder / f"{name}{suffix}.tif", Volume(layers, Kind.LAYERED_LABELS))
+    found, masks = tmp_path / "found", tmp_path / "truth"
+    assert run("evaluate", found / "*_objects.tif", masks / "*.tif", "--layered", "--json") == 0
+    scores = json.loads(capsys.readouterr().out)
+    assert [image["n_segmented"] for image in scores["images"]] == [2, 1]
+    assert Path(scores["images"][1]["ground_truth"]) == masks / "b.tif"
+    # Three of four objects are found, each of them exactly.
+    assert scores["data_set"]["ap"] == [{"iou": iou, "ap": 0.75} for iou in (0.5, 0.6, 0.7, 0.8, 0.9)]
+    # The one that is missed shares 16 pixels with the found one, its best.
+    assert (scores["data_set"]["mean_ap"], scores["data_set"]["aji"]) == (0.75, (3 * 40 + 16) / (3 * 40 + 64))
+    assert run("evaluate", found / "*_objects.tif", masks / "*.tif", "--layered") == 0
+    text = capsys.readouterr().out
+    assert "b_objects.tif" in text
+    assert "2 images taken together" in text
+    assert run("evaluate", found, masks, "--layered") == 2
+    assert "has no counterpart" in capsys.readouterr().err
+    assert run("evaluate", found, masks / "a.tif", "--layered") == 2
+    assert "folders or patterns for all" in capsys.readouterr().err
+    assert run("evaluate", found / "*.png", masks / "*.tif", "--layered") == 2
+    assert "No file matches" in capsys.readouterr().err
+    write_volume(masks / "b.tif", Volume(truth[..., :8], Kind.LAYERED_LABELS))
+    assert run("evaluate", found / "*_objects.tif", masks / "*.tif", "--layered") == 1
+    assert "b_objects.tif" in capsys.readouterr().err
+
+
+def test_one_image_is_scored_as_the_method_was_published(
+    files: dict[str, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    masks = files["masks_tif"]
+    assert run("evaluate", masks, masks, "--layered", "--json") == 0
+    scores = json.loads(capsys.readouterr().out)
+    assert scores["n_reference"] == scores["data_set"]["n_reference"] == 3
+    assert [entry["iou"] for entry in scores["data_set"]["ap"]] == [0.5, 0.6, 0.7, 0.8, 0.9]
+    assert run("evaluate", masks, masks, "--layered") == 0
+    assert "mean over IoU 0.5, 0.6 ... 0.9" in capsys.readouterr().out

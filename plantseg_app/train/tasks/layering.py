@@ -14,7 +14,7 @@ from plantseg_app.algorithms.layers import flatten_by_rule, pack_layers
 from plantseg_app.core.context import Context
 from plantseg_app.core.volume import VoxelSize
 from plantseg_app.errors import RequestError
-from plantseg_app.evaluate import average_precision, count_layer_contingency
+from plantseg_app.evaluate import count_layer_contingency, score_layered_images
 from plantseg_app.networks.family import NetworkFamily
 from plantseg_app.networks.layering.family import LayeringFamily
 from plantseg_app.networks.layering.loss import layering_terms
@@ -26,9 +26,6 @@ from plantseg_app.train.patches import Batch
 from plantseg_app.train.settings import LossSettings, TrainSettings
 from plantseg_app.train.tasks.supervised import make_optimiser
 from plantseg_app.train.tasks.task import TASKS, Judgement, Surroundings
-
-THRESHOLDS = (0.5, 0.6, 0.7, 0.8, 0.9)
-"""Intersections over union of the mean average precision in the publication."""
 
 # Logits of activations this close to 0 and 1 are finite, and cost as good as nothing when right.
 _CERTAIN = 1e-6
@@ -123,7 +120,7 @@ class LayeringTask:
     @staticmethod
     def _mean_precision(found: NDArray[Any], truth: NDArray[Any]) -> float:
         table = count_layer_contingency(found, pack_layers(truth))
-        return float(np.mean([average_precision(table, iou, matching="overlap") for iou in THRESHOLDS]))
+        return score_layered_images([table]).mean_ap
 
 
 TASKS.add("layering", LayeringTask)
