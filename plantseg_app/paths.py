@@ -50,6 +50,16 @@ def cache_dir() -> Path:
     return home_dir() / "cache"
 
 
+def downloads_dir() -> Path:
+    """Return the folder of what has arrived of downloads that are not complete."""
+    return cache_dir() / "downloads"
+
+
+def checksums_dir() -> Path:
+    """Return the folder of the checksums that files had when they were downloaded first."""
+    return home_dir() / "checksums"
+
+
 def sessions_dir() -> Path:
     """Return the folder in which running and crashed sessions keep their volumes, wherever the preferences put it."""
     return _chosen_folder("sessions") or home_dir() / "sessions"

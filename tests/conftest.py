@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib.util
 import os
 import signal
@@ -10,6 +11,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -56,10 +58,27 @@ def killed_while_writing() -> Callable[[str, Iterable[object], Iterable[float]],
 @pytest.fixture(scope="session")
 def make_tissue() -> Callable[..., Any]:
     """Synthetic tissue with known cells: ``labels, boundary = make_tissue((32, 64, 64), seed=1)``."""
-    # Test folders are no packages, so the file is loaded by its place.
-    spec = importlib.util.spec_from_file_location("synthetic_tissue", Path(__file__).with_name("tissue.py"))
+    return _neighbour("tissue").make_tissue
+
+
+@pytest.fixture
+def file_server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """A server of files on this machine (tests/file_server.py): ``url = file_server.put("/a", b"content")``."""
+    # What the machine is set to use for the internet must not stand between a test and its own server.
+    for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.lower(), raising=False)
+    with _neighbour("file_server").FileServer().running() as server:
+        yield server
+
+
+@functools.cache
+def _neighbour(name: str) -> ModuleType:
+    """Load a module beside this file: test folders are no packages."""
+    spec = importlib.util.spec_from_file_location(f"tests_{name}", Path(__file__).with_name(f"{name}.py"))
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
     spec.loader.exec_module(module)
-    return module.make_tissue
+    return module

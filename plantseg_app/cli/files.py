@@ -135,7 +135,7 @@ def _run_many(
 
 
 def _tell(result: JobResult, terminal: Terminal) -> None:
-    from plantseg_app.run.estimate import human_seconds
+    from plantseg_app.core.quantities import human_seconds
 
     if result.status == "failed":
         terminal.error(f"{result.input}: {result.error}")
@@ -288,7 +288,8 @@ def _write_pictures(
 
 
 def _show_plan(jobs: list[Job], settings: JobSettings, terminal: Terminal) -> int:
-    from plantseg_app.run.estimate import estimate_run, human_bytes, human_seconds
+    from plantseg_app.core.quantities import human_bytes, human_seconds
+    from plantseg_app.run.estimate import estimate_run
     from plantseg_app.run.jobs import load_sources
 
     workflow = settings.bound_workflow()

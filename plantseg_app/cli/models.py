@@ -1,39 +1,64 @@
-"""``plantseg-app models list|show|add|remove``: the trained networks that are at hand."""
+"""``plantseg-app models list|search|show|download|add|remove|verify``: the trained networks, here and elsewhere."""
 
 from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from plantseg_app.cli.parser import Parser, add_command, add_talking_options
+from plantseg_app.cli.parser import Parser, add_command, add_talking_options, existing_file, voxel_size
 from plantseg_app.cli.terminal import Terminal
 
 if TYPE_CHECKING:
-    from plantseg_app.zoo.card import ModelCard
-    from plantseg_app.zoo.catalogue import InstalledModel
+    from plantseg_app.core.volume import Shape3, VoxelSize
 
 
 def add_to(commands: argparse._SubParsersAction[Parser]) -> None:
     """Add the command and its own commands."""
-    parser = add_command(commands, "models", "list, show, add or remove trained networks", run_list)
-    actions = parser.add_subparsers(title="what to do", metavar="list|show|add|remove", required=True)
-    listing = add_command(actions, "list", "list all models", run_list)
-    add_talking_options(listing)
+    parser = add_command(commands, "models", "find, download, add, check or remove trained networks", run_list)
+    words = "list|search|show|download|add|remove|verify"
+    actions = parser.add_subparsers(title="what to do", metavar=words, required=True)
+    listing = add_command(actions, "list", "list the models on this machine", run_list)
+    _add_searching(actions)
     showing = add_command(actions, "show", "show what a model is and how far it can be trusted", run_show)
-    showing.add_argument("id", metavar="ID", help="the model")
-    add_talking_options(showing)
-    adding = add_command(actions, "add", "copy a model folder, such as a training leaves, into your models", run_add)
-    adding.add_argument("folder", metavar="FOLDER", type=Path, help="holds card.yaml and the weights")
-    adding.add_argument("--id", dest="new_id", metavar="ID", help="call it this (default: the id in its card)")
-    add_talking_options(adding)
+    showing.add_argument("id", metavar="ID", help="the model, here or to download")
+    getting = add_command(actions, "download", "download a model that search finds", run_download)
+    getting.add_argument("id", metavar="ID", help="the model, by its id or the name that PlantSeg gives it")
+    getting.add_argument("--id", dest="new_id", metavar="ID", help="call it this (default: its id)")
+    getting.add_argument(
+        "--accept-change",
+        action="store_true",
+        help="take files that differ from those downloaded first, where nobody publishes their checksums",
+    )
+    adding = add_command(actions, "add", "make a model of files of your own", run_add)
+    adding.add_argument(
+        "folder", metavar="FOLDER", type=Path, help="holds a model, for example as a training leaves it"
+    )
+    adding.add_argument("--id", dest="new_id", metavar="ID", help="call it this (default: the id that its files give)")
     removing = add_command(actions, "remove", "delete one of your own models", run_remove)
     removing.add_argument("id", metavar="ID", help="the model")
-    add_talking_options(removing)
+    checking = add_command(actions, "verify", "check that the files of models are whole", run_verify)
+    checking.add_argument("ids", metavar="ID", nargs="*", help="the models (default: all)")
+    for action in (listing, showing, getting, adding, removing, checking):
+        add_talking_options(action)
+
+
+def _add_searching(actions: argparse._SubParsersAction[Parser]) -> None:
+    searching = add_command(actions, "search", "find a model by what it is for, here or to download", run_search)
+    searching.add_argument("words", metavar="WORD", nargs="*", help="words that are said about it, such as ovule")
+    group = searching.add_argument_group("what it has to be")
+    group.add_argument("--dimension", choices=("2D", "3D"), type=str.upper, help="for single images, or for stacks")
+    group.add_argument("--structure", metavar="NAME", default="", help="what it finds: boundaries, nuclei, worms")
+    group.add_argument("--modality", metavar="NAME", default="", help="microscopy: confocal, light-sheet")
+    group = searching.add_argument_group("what it is for: the model of the nearest scale comes first")
+    group.add_argument("--image", metavar="FILE", help="an image whose shape and voxel size count")
+    group.add_argument("--voxel-size", metavar="Z,Y,X", type=voxel_size, help="voxel size in micrometres")
+    add_talking_options(searching)
 
 
 def run_list(arguments: argparse.Namespace) -> int:
-    """List all models."""
+    """List the models on this machine."""
+    from plantseg_app.cli.model_text import plain_model, scale_text
     from plantseg_app.zoo.catalogue import read_catalogue
 
     terminal = Terminal.of(arguments)
@@ -44,26 +69,96 @@ def run_list(arguments: argparse.Namespace) -> int:
     cards = [model.card for model in catalogue.models]
     width = max((len(card.id) for card in cards), default=0)
     for card in cards:
-        terminal.say(f"{card.id:<{width}}  {card.dimensionality}  {_scale(card):<22}  {card.title}")
+        terminal.say(f"{card.id:<{width}}  {card.dimensionality}  {scale_text(card):<22}  {card.title}")
     if not cards:
         terminal.say("No model is installed.")
     return 0
 
 
-def run_show(arguments: argparse.Namespace) -> int:
-    """Show one model."""
-    from plantseg_app.zoo.catalogue import find_model
+def run_search(arguments: argparse.Namespace) -> int:
+    """Find models, here and to download."""
+    from plantseg_app.cli.model_text import plain_known, search_lines
+    from plantseg_app.core.volume import VoxelSize
+    from plantseg_app.zoo.offers import read_offers
+    from plantseg_app.zoo.scale import rank_models
+    from plantseg_app.zoo.search import Wish, known_models
 
     terminal = Terminal.of(arguments)
-    model = find_model(arguments.id)
-    terminal.print_json(plain_model(model))
-    for line in [*card_lines(model.card), f"{'folder':<16}{model.folder}"]:
+    for problem in read_offers().problems:
+        terminal.note(problem)
+    wish = Wish(" ".join(arguments.words), arguments.dimension or "", arguments.structure, arguments.modality)
+    found = [model for model in known_models() if wish.matches(model.card)]
+    advice: dict[str, str] = {}
+    if arguments.image or arguments.voxel_size:
+        shape, size = _image_of(arguments.image, wish.dimensionality)
+        given = VoxelSize(*arguments.voxel_size) if arguments.voxel_size else size
+        fits = rank_models(found, shape, given)
+        found = [fit.model for fit in fits]
+        advice = {fit.model.card.id: fit.sentence for fit in fits}
+    terminal.print_json([plain_known(model, advice.get(model.card.id)) for model in found])
+    for line in search_lines(found, advice):
+        terminal.say(line)
+    if not found:
+        terminal.say("No model is known that is all of this.")
+    return 0
+
+
+def _image_of(name: str | None, dimensionality: str) -> tuple[Shape3, VoxelSize | None]:
+    """Return shape and voxel size of an image; without one, of a stack or of a slice."""
+    if name is None:
+        return ((1 if dimensionality == "2D" else 2), 1, 1), None
+    from plantseg_app.io import inspect_image
+
+    image = inspect_image(existing_file(name))
+    lengths = dict(zip(image.axes or "ZYX"[-len(image.shape) :], image.shape, strict=False))
+    return (lengths.get("Z", 1), lengths.get("Y", 1), lengths.get("X", 1)), image.voxel_size_um
+
+
+def run_show(arguments: argparse.Namespace) -> int:
+    """Show one model, here or to download."""
+    from plantseg_app.cli.model_text import card_lines, offer_lines, plain_model
+    from plantseg_app.errors import RequestError
+    from plantseg_app.zoo.catalogue import find_model
+    from plantseg_app.zoo.offers import find_offer
+
+    terminal = Terminal.of(arguments)
+    try:
+        model = find_model(arguments.id)
+    except RequestError as unknown:
+        try:
+            offer = find_offer(arguments.id)
+        except RequestError:
+            raise unknown from None
+        terminal.print_json(offer.model_dump(mode="json"))
+        lines = [*card_lines(offer), *offer_lines(offer)]
+    else:
+        terminal.print_json(plain_model(model))
+        lines = [*card_lines(model.card), f"{'folder':<16}{model.folder}"]
+    for line in lines:
         terminal.say(line)
     return 0
 
 
+def run_download(arguments: argparse.Namespace) -> int:
+    """Download a model."""
+    from plantseg_app.cli.model_text import plain_model
+    from plantseg_app.zoo.download import download_model
+    from plantseg_app.zoo.offers import find_offer
+
+    terminal = Terminal.of(arguments)
+    offer = find_offer(arguments.id)
+    with terminal.downloading() as news:
+        model = download_model(offer, news, arguments.new_id, accept_change=arguments.accept_change)
+    terminal.print_json(plain_model(model))
+    terminal.say(f"{model.card.id}: here, in {model.folder}")
+    if any(file.checksum == "first download" for file in model.card.fetched):
+        terminal.note(f"{offer.collection} publishes no checksums; those of this download are held on to.")
+    return 0
+
+
 def run_add(arguments: argparse.Namespace) -> int:
-    """Copy a model into the user's own."""
+    """Make a model of a person's own files."""
+    from plantseg_app.cli.model_text import plain_model
     from plantseg_app.zoo.library import add_model
 
     terminal = Terminal.of(arguments)
@@ -84,36 +179,16 @@ def run_remove(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def plain_model(model: InstalledModel) -> dict[str, Any]:
-    """Return the card, and where the model lies, as data for JSON."""
-    return {**model.card.model_dump(mode="json"), "folder": str(model.folder)}
+def run_verify(arguments: argparse.Namespace) -> int:
+    """Check the files of models; exit status 1 when one of them is not whole."""
+    from plantseg_app.zoo.load import verify_models
 
-
-def card_lines(card: ModelCard) -> list[str]:
-    """Return the card in words."""
-    facts = [
-        ("id", card.id),
-        ("reads", ", ".join(f"{channel.name} ({channel.kind.value})" for channel in card.inputs)),
-        ("makes", ", ".join(f"{output.name} ({output.kind.value})" for output in card.outputs)),
-        ("dimensions", card.dimensionality),
-        ("voxel size", _scale(card)),
-        ("modality", card.modality or "not stated"),
-        ("licence", card.licence),
-        ("authors", ", ".join(card.authors)),
-        *(
-            (f"{source.seen_as} data", f"{source.name} ({source.licence or 'licence not stated'})")
-            for source in card.data
-        ),
-        *(
-            ("score", f"{score.metric} {score.value:g} on {score.data} {score.remark}".rstrip())
-            for score in card.scores
-        ),
-        *([("cite", card.citation)] if card.citation else []),
-    ]
-    return [card.title, card.description, "", *(f"{name:<16}{value}" for name, value in facts)]
-
-
-def _scale(card: ModelCard) -> str:
-    if card.voxel_size_um is None:
-        return "any voxel size"
-    return " x ".join(f"{length:g}" for length in card.voxel_size_um) + " um"
+    terminal = Terminal.of(arguments)
+    problems = verify_models(arguments.ids)
+    terminal.print_json([{"id": name, "whole": not text, "problem": text or None} for name, text in problems.items()])
+    for name, text in problems.items():
+        terminal.say(f"{name}: {'whole' if not text else 'damaged'}")
+    damaged = [name for name, text in problems.items() if text]
+    for name in damaged:
+        terminal.error(f"{name}: {problems[name]}")
+    return 1 if damaged else 0

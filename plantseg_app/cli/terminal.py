@@ -18,6 +18,26 @@ if TYPE_CHECKING:
 PROGRAM = "plantseg-app"
 
 
+class DownloadNews:
+    """Tells a person at a terminal how far a download is; Ctrl-C stops it without its help."""
+
+    def __init__(self, terminal: Terminal, shows_progress: bool) -> None:
+        self._terminal = terminal
+        self._shows_progress = shows_progress
+
+    def check(self) -> None:
+        """Do nothing: Ctrl-C is an exception of its own."""
+
+    def progress(self, label: str, done: int, total: int | None) -> None:
+        """Show how much of a file is here."""
+        if self._shows_progress:
+            self._terminal.show_bytes(label, done, total)
+
+    def message(self, text: str) -> None:
+        """Show a note."""
+        self._terminal.note(text)
+
+
 class Terminal:
     """The two streams, and who listens to them.
 
@@ -85,6 +105,26 @@ class Terminal:
                 events.node_started.disconnect(self._begin_node)
                 events.progress.disconnect(self._advance)
                 events.finished.disconnect(self._close_bar)
+
+    @contextmanager
+    def downloading(self) -> Iterator[DownloadNews]:
+        """Yield who shows the notes of a download, and its progress when standard error is a terminal."""
+        try:
+            yield DownloadNews(self, sys.stderr.isatty() and not self.quiet)
+        finally:
+            self._close_bar()
+
+    def show_bytes(self, label: str, done: int, total: int | None) -> None:
+        """Show how much of a file is here."""
+        from tqdm import tqdm
+
+        if self._bar is None or label != self._stage or self._bar.total != total:
+            self._close_bar()
+            self._stage = label
+            self._bar = tqdm(
+                desc=label, total=total, unit="B", unit_scale=True, leave=False, file=sys.stderr, dynamic_ncols=True
+            )
+        self._bar.update(done - self._bar.n)
 
     def _begin_node(self, event: NodeStarted) -> None:
         self._open_bar(f"{event.index + 1}/{event.total} {event.title}", None)

@@ -14,6 +14,7 @@ from pathlib import Path
 from PySide6.QtCore import QObject, Signal
 from PySide6.QtWidgets import QDialog, QWidget
 
+from plantseg_app.core.quantities import human_bytes
 from plantseg_app.errors import PlantSegError
 from plantseg_app.gui.document import Document
 from plantseg_app.gui.file_list import MOST_UNASKED, FileList, expand
@@ -23,7 +24,7 @@ from plantseg_app.gui.opening import Look, Opening, Wanted, look_at
 from plantseg_app.gui.qt_runner import Beside, QtRunner
 from plantseg_app.gui.reading_dialog import ReadingDialog
 from plantseg_app.io.values import NAN_ADVICE
-from plantseg_app.run.estimate import available_memory, human_bytes
+from plantseg_app.run.estimate import available_memory
 from plantseg_app.run.failure import Failure
 from plantseg_app.run.reading import (
     Part,

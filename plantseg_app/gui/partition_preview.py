@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject, Signal
 
+from plantseg_app.core.quantities import human_seconds
 from plantseg_app.core.volume import Volume
 from plantseg_app.errors import PlantSegError, RequestError
 from plantseg_app.gui.geometry import grid_of
-from plantseg_app.run.estimate import human_seconds
 from plantseg_app.run.jobs import count_cells
 from plantseg_app.run.preview import Preview, PreviewResult
 from plantseg_app.run.preview_box import STACK_LIMIT_VOX, PreviewBox, box_in_view

@@ -5,8 +5,8 @@ from __future__ import annotations
 from PySide6.QtCore import Signal
 from PySide6.QtWidgets import QHBoxLayout, QLabel, QProgressBar, QSizePolicy, QWidget
 
+from plantseg_app.core.quantities import human_seconds
 from plantseg_app.gui.widgets import button
-from plantseg_app.run.estimate import human_seconds
 
 
 class RunBar(QWidget):

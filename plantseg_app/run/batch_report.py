@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from html import escape
 from pathlib import Path
 
+from plantseg_app.core.quantities import human_seconds
 from plantseg_app.errors import PlantSegError
-from plantseg_app.run.estimate import human_seconds
 from plantseg_app.run.jobs import JobResult, JobSettings, load_sources
 from plantseg_app.run.picture import Rgb, overlay_panel
 from plantseg_app.run.report import page_html, section, versions, workflow_settings, write_whole

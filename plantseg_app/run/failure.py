@@ -21,8 +21,8 @@ import signal
 import sys
 import traceback
 
+from plantseg_app.core.quantities import human_bytes
 from plantseg_app.errors import InputError, PlantSegError, RequestError, ResourceError
-from plantseg_app.run.estimate import human_bytes
 
 _KEPT = "What was finished before is kept."
 _LESS_MEMORY = f"Crop or rescale the image, use smaller tiles, or close other programs; then run it again. {_KEPT}"

@@ -13,10 +13,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from plantseg_app.algorithms.boxes import checked_box, parse_box
+from plantseg_app.core.quantities import human_bytes, human_seconds
 from plantseg_app.core.volume import Kind, Shape3, Volume, VoxelSize
 from plantseg_app.core.workflow import Workflow
 from plantseg_app.errors import RequestError
-from plantseg_app.run.estimate import available_memory, human_bytes, human_seconds, needed_nodes
+from plantseg_app.run.estimate import available_memory, needed_nodes
 from plantseg_app.run.prepared import preparation
 from plantseg_app.run.workflow_crop import crop_nodes, crop_of, with_crop
 from plantseg_app.run.workflow_edit import add_to_group, nodes_in_group, with_outputs

@@ -23,10 +23,10 @@ from numpy.typing import NDArray
 
 from plantseg_app import __version__
 from plantseg_app.core.describe import describe_fields
+from plantseg_app.core.quantities import human_seconds
 from plantseg_app.core.volume import Volume
 from plantseg_app.core.workflow import Node, Workflow
 from plantseg_app.evaluate import Scores
-from plantseg_app.run.estimate import human_seconds
 from plantseg_app.run.events import NodeTiming
 from plantseg_app.run.picture import (
     Cut,

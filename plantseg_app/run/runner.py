@@ -17,13 +17,14 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from plantseg_app.core.quantities import human_bytes
 from plantseg_app.core.step import Step
 from plantseg_app.core.volume import Volume
 from plantseg_app.core.workflow import Workflow
 from plantseg_app.errors import Cancelled, PlantSegError, RequestError, ResourceError
 from plantseg_app.run.cache import Cache, node_key, volume_key
 from plantseg_app.run.context import RunContext
-from plantseg_app.run.estimate import available_memory, human_bytes, needed_nodes
+from plantseg_app.run.estimate import available_memory, needed_nodes
 from plantseg_app.run.events import (
     NodeFinished,
     NodeStarted,

@@ -27,10 +27,10 @@ from typing import Annotated
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
+from plantseg_app.core.quantities import human_bytes
 from plantseg_app.core.volume import Kind, Shape3, Volume, VoxelSize
 from plantseg_app.errors import InputError, ResourceError
 from plantseg_app.run.cache import DiskCache, volume_key
-from plantseg_app.run.estimate import human_bytes
 
 _RESERVE_BYTES = 200_000_000
 _PIN = ".pin"

@@ -43,12 +43,19 @@ CARD_FILE = "card.yaml"
 
 
 def _stay_in_folder(file: str) -> str:
-    if Path(file).name != file or "\\" in file or file in {"", ".", "..", CARD_FILE}:
-        raise ValueError("the files of a model lie beside its card: give a file name without folders")
+    if Path(file).name != file or "\\" in file or file in {"", ".", ".."}:
+        raise ValueError("the files of a model lie in one folder: give a file name without folders")
+    return file
+
+
+def _leave_card_alone(file: str) -> str:
+    if file.casefold() == CARD_FILE:
+        raise ValueError(f"{CARD_FILE} is the card itself")
     return file
 
 
 FileName = Annotated[str, AfterValidator(_stay_in_folder)]
+BesideCard = Annotated[FileName, AfterValidator(_leave_card_alone)]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
@@ -72,7 +79,7 @@ class Normalisation(FactsPart):
 class ModelFile(FactsPart):
     """A file beside the card."""
 
-    file: FileName = Field(description="Its name in the model's folder.")
+    file: BesideCard = Field(description="Its name in the model's folder.")
     sha256: Sha256 = Field(description="The checksum of the file, in lower case.")
     size_bytes: int = Field(ge=1, description="The size of the file in bytes.")
 
@@ -102,7 +109,7 @@ class ModelCard(ModelFacts):
     normalisation: Normalisation = Field(description="How grey values are prepared.")
     weights: Weights = Field(description="The trained numbers.")
     files: tuple[ModelFile, ...] = Field((), description="Further files beside the card that must be whole.")
-    picture: FileName | None = Field(None, description="A picture beside the card: image, result and truth.")
+    picture: BesideCard | None = Field(None, description="A picture beside the card: image, result and truth.")
     training: str = Field("", description="How it was trained: program, settings, time, machine.")
     fetched: tuple[FetchedFile, ...] = Field((), description="The files that it was downloaded as.")
 

@@ -6,9 +6,12 @@ that whatever goes wrong leaves the other models as they were and no half one.
 
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
+import time
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from plantseg_app import paths
@@ -18,6 +21,9 @@ from plantseg_app.zoo.catalogue import InstalledModel, find_model, read_catalogu
 from plantseg_app.zoo.importing import import_files
 from plantseg_app.zoo.load import verify_model
 from plantseg_app.zoo.offers import Offer
+
+_ADDING = ".adding-"
+_ABANDONED_S = 24 * 3600.0
 
 
 def add_model(source: Path, model_id: str | None = None) -> InstalledModel:
@@ -63,7 +69,8 @@ def install(
     """
     home = paths.user_models_dir()
     home.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".adding-", dir=home) as beside:
+    _clear_abandoned(home)
+    with tempfile.TemporaryDirectory(prefix=f"{_ADDING}{os.getpid()}-", dir=home) as beside:
         made = Path(beside) / "model"
         made.mkdir()
         card = import_files(source, made, offer)
@@ -75,6 +82,19 @@ def install(
         verify_model(InstalledModel(card, made))
         made.rename(home / card.id)
     return InstalledModel(card, home / card.id)
+
+
+def clear_after(process_id: int) -> None:
+    """Remove what a process of this machine that was killed left of a model that it was adding."""
+    for left in paths.user_models_dir().glob(f"{_ADDING}{process_id}-*"):
+        shutil.rmtree(left, ignore_errors=True)
+
+
+def _clear_abandoned(home: Path) -> None:
+    for left in home.glob(f"{_ADDING}*"):
+        with suppress(OSError):
+            if time.time() - left.stat().st_mtime > _ABANDONED_S:
+                shutil.rmtree(left)
 
 
 def check_free(model_id: str) -> None:

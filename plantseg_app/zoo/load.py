@@ -5,12 +5,13 @@ from __future__ import annotations
 import functools
 import hashlib
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from plantseg_app.errors import InputError
 from plantseg_app.zoo.card import ModelCard, ModelFile
-from plantseg_app.zoo.catalogue import InstalledModel
+from plantseg_app.zoo.catalogue import InstalledModel, find_model, read_catalogue
 
 if TYPE_CHECKING:
     import torch
@@ -46,6 +47,31 @@ def verify_model(model: InstalledModel) -> None:
     """
     for file in (model.card.weights, *model.card.files):
         _verify_file(model, file)
+
+
+def verify_models(ids: Sequence[str] = ()) -> dict[str, str]:
+    """Return for each of the models what is wrong with its files, "" where nothing is; all models by default.
+
+    Folders that hold no usable model are named after the folder.
+
+    Raises
+    ------
+    RequestError
+        If there is no model of that id.
+    """
+    catalogue = read_catalogue()
+    broken = {model.folder.name: model.reason for model in catalogue.broken}
+    models = {model.card.id: model for model in catalogue.models}
+    names = ids or sorted({**broken, **models})
+    return {name: broken[name] if name in broken else _problem(models.get(name) or find_model(name)) for name in names}
+
+
+def _problem(model: InstalledModel) -> str:
+    try:
+        verify_model(model)
+    except InputError as error:
+        return str(error)
+    return ""
 
 
 def _verify_file(model: InstalledModel, expected: ModelFile) -> None:

@@ -1,18 +1,34 @@
-"""The models that can be downloaded, as ``models_zoo/catalogue.yaml`` lists them; reading it touches no network.
+"""The models that can be downloaded, as lists on this machine say: reading them touches no network.
 
-Each offer carries the same facts as a card, and the files that make the model. What sort of files they are is told by
-`plantseg_app.zoo.importing` once they are here.
+Two lists are read: ``models_zoo/catalogue.yaml`` of the program, and ``catalogue.yaml`` in a person's own folder, where
+a lab may name models on a server of its own. Each offer carries the same facts as a card, and the files that make the
+model. What sort of files they are is told by `plantseg_app.zoo.importing` once they are here.
+
+>>> find_offer("generic_confocal_3D_unet").id
+'confocal_3d_unet_ovules_ds2x'
 """
 
 from __future__ import annotations
 
+import dataclasses
+import functools
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
-from pydantic import Field, field_validator
+import yaml
+from pydantic import Field, ValidationError, field_validator
 
+from plantseg_app import paths
+from plantseg_app.core.step import readable_errors
+from plantseg_app.errors import InputError, RequestError, did_you_mean
 from plantseg_app.zoo.card import FileName, Sha256
 from plantseg_app.zoo.facts import FactsPart, ModelFacts
 
+FORMAT_VERSION = 1
+LIST_FILE = "catalogue.yaml"
 _SCHEMES = ("https", "http")
 
 
@@ -40,3 +56,104 @@ class Offer(ModelFacts):
     page: str = Field("", description="The page about it, for people.")
     also_called: tuple[str, ...] = Field((), description="Other names under which it is found.")
     files: tuple[OfferedFile, ...] = Field(min_length=1, description="What to download.")
+
+    @field_validator("files")
+    @classmethod
+    def _check_names(cls, files: tuple[OfferedFile, ...]) -> tuple[OfferedFile, ...]:
+        names = [file.file.casefold() for file in files]
+        if len(set(names)) != len(names):
+            raise ValueError("two files have the same name")
+        return files
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The id and all other names."""
+        return self.id, *self.also_called
+
+    @property
+    def size_bytes(self) -> int | None:
+        """How much is downloaded; None when the source does not say."""
+        sizes = [file.size_bytes for file in self.files]
+        return None if None in sizes else sum(size for size in sizes if size is not None)
+
+
+@dataclasses.dataclass(frozen=True)
+class Offers:
+    """All offers, and what was wrong with a list.
+
+    Attributes
+    ----------
+    offers
+        By id.
+    problems
+        A sentence for each list or entry that cannot be used.
+    """
+
+    offers: tuple[Offer, ...]
+    problems: tuple[str, ...]
+
+
+def read_offers() -> Offers:
+    """Read the program's list and the person's own; a wrong entry does not hide the others."""
+    found: dict[str, Offer] = {}
+    problems: list[str] = []
+    for path in (paths.bundled_models_dir() / LIST_FILE, paths.home_dir() / LIST_FILE):
+        try:
+            state = os.stat(path)
+        except OSError:
+            # Most people have no list of their own.
+            continue
+        listed = _read_once(path, state.st_mtime_ns, state.st_size)
+        problems += listed.problems
+        for offer in listed.offers:
+            if offer.id in found:
+                problems.append(f"{path}: the id {offer.id} is taken by another model; change it.")
+            else:
+                found[offer.id] = offer
+    return Offers(tuple(found[name] for name in sorted(found)), tuple(problems))
+
+
+def find_offer(name: str) -> Offer:
+    """Return an offer by its id or one of its other names; capitals and the sort of dash do not matter.
+
+    Raises
+    ------
+    RequestError
+        If there is none; the message suggests the nearest name.
+    """
+    by_name = {_plain(known): offer for offer in read_offers().offers for known in offer.names}
+    if _plain(name) in by_name:
+        return by_name[_plain(name)]
+    hint = did_you_mean(_plain(name), by_name)
+    raise RequestError(f'There is no model "{name}" to download. {hint} See: plantseg-app models search.')
+
+
+def _plain(name: str) -> str:
+    return name.casefold().replace("-", "_")
+
+
+@functools.lru_cache(maxsize=8)
+def _read_once(path: Path, _mtime_ns: int, _size: int) -> Offers:
+    try:
+        plain = yaml.safe_load(path.read_text(encoding="utf-8"))
+        listed = _entries(plain, path)
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        return Offers((), (f"The list of models {path} cannot be read: {' '.join(str(error).split())}",))
+    except InputError as error:
+        return Offers((), (str(error),))
+    offers, problems = [], []
+    for number, entry in enumerate(listed, 1):
+        try:
+            offers.append(Offer(**{str(key): value for key, value in entry.items()}))
+        except ValidationError as error:
+            problems.append(readable_errors(error, f"{path}, model {number}", list(Offer.model_fields)))
+    return Offers(tuple(offers), tuple(problems))
+
+
+def _entries(plain: Any, path: Path) -> list[Mapping[str, Any]]:
+    if not isinstance(plain, Mapping) or plain.get("catalogue") != FORMAT_VERSION:
+        raise InputError(f'The list of models {path} must be a mapping with "catalogue: {FORMAT_VERSION}".')
+    entries = plain.get("models")
+    if not isinstance(entries, list) or not all(isinstance(entry, Mapping) for entry in entries):
+        raise InputError(f'The list of models {path} needs "models", a list of mappings.')
+    return entries

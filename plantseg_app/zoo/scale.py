@@ -13,12 +13,11 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Iterable
-from typing import Literal
+from typing import Generic, Literal, Protocol, TypeVar
 
 from plantseg_app.core.fields import SCALE_LIMITS
 from plantseg_app.core.volume import Shape3, VoxelSize
-from plantseg_app.zoo.card import ModelCard
-from plantseg_app.zoo.catalogue import InstalledModel
+from plantseg_app.zoo.facts import ModelFacts
 
 SAME_SCALE = 0.1
 """Voxel sizes that differ by no more than this share along any axis count as the same."""
@@ -31,7 +30,7 @@ Verdict = Literal["fits", "rescale", "unknown"]
 
 
 def network_factors(
-    card: ModelCard, shape_vox: Shape3, voxel_size_um: VoxelSize | None = None, scale: float = 1.0
+    card: ModelFacts, shape_vox: Shape3, voxel_size_um: VoxelSize | None = None, scale: float = 1.0
 ) -> Factors:
     """Return by how much an image is enlarged along Z, Y, X before a network sees it.
 
@@ -87,7 +86,7 @@ class ScaleAdvice:
 
 
 def advise_scale(
-    card: ModelCard,
+    card: ModelFacts,
     shape_vox: Shape3,
     voxel_size_um: VoxelSize | None = None,
     *,
@@ -128,7 +127,7 @@ def advise_scale(
     return ScaleAdvice("rescale", scale, factors, sentence)
 
 
-def known_diameters_vox(card: ModelCard) -> tuple[float, float] | None:
+def known_diameters_vox(card: ModelFacts) -> tuple[float, float] | None:
     """Return the smallest and largest diameter that a model knows, in voxels of Y and X at its scale, or None."""
     if card.object_diameter_vox is not None:
         return card.object_diameter_vox
@@ -144,7 +143,7 @@ def _fitting(base: Factors, sentence: str) -> ScaleAdvice:
     return ScaleAdvice("rescale", 1.0, base, f"{sentence}, once the image is brought to its voxel size.")
 
 
-def _by_voxel_size(card: ModelCard, voxel_size: VoxelSize | None, base: Factors, *, measured: bool) -> ScaleAdvice:
+def _by_voxel_size(card: ModelFacts, voxel_size: VoxelSize | None, base: Factors, *, measured: bool) -> ScaleAdvice:
     """Say what the voxel size alone tells."""
     if card.voxel_size_um is None:
         known = known_diameters_vox(card)
@@ -165,21 +164,32 @@ def _by_voxel_size(card: ModelCard, voxel_size: VoxelSize | None, base: Factors,
     return ScaleAdvice("rescale", 1.0, base, f"{card.id} was trained at {trained} um: the image is enlarged by {by}.")
 
 
+class Described(Protocol):
+    """A model, here or elsewhere, of which the facts are known."""
+
+    @property
+    def card(self) -> ModelFacts:
+        """The facts."""
+
+
+M = TypeVar("M", bound=Described)
+
+
 @dataclasses.dataclass(frozen=True)
-class ModelFit:
+class ModelFit(Generic[M]):
     """How well a model suits an image.
 
     Attributes
     ----------
     model
-        The model.
+        The model: installed, or one that can be downloaded.
     structure_fits, dimension_fits, modality_fits
         Whether it is meant for what the image shows; True where nobody said what that is.
     advice
         What to do about the scale.
     """
 
-    model: InstalledModel
+    model: M
     structure_fits: bool
     dimension_fits: bool
     modality_fits: bool
@@ -199,7 +209,7 @@ class ModelFit:
 
 
 def rank_models(
-    models: Iterable[InstalledModel],
+    models: Iterable[M],
     shape_vox: Shape3,
     voxel_size_um: VoxelSize | None = None,
     *,
@@ -207,7 +217,7 @@ def rank_models(
     modality: str = "",
     cell_diameter_vox: float | None = None,
     cell_diameter_um: float | None = None,
-) -> list[ModelFit]:
+) -> list[ModelFit[M]]:
     """Return models with the one that suits an image best first.
 
     What the image shows counts most, then whether it is a stack or a slice, then how it was taken, then its scale.
@@ -215,7 +225,7 @@ def rank_models(
     Parameters
     ----------
     models
-        For example all of `plantseg_app.zoo.catalogue.list_models`.
+        For example `plantseg_app.zoo.catalogue.list_models`, or also those to download: `known_models` of `zoo.search`.
     shape_vox, voxel_size_um, cell_diameter_vox, cell_diameter_um
         The image, as in `advise_scale`.
     structure
@@ -223,7 +233,7 @@ def rank_models(
     modality
         How the image was taken, for example ``confocal``; "" for any.
     """
-    fits = []
+    fits: list[ModelFit[M]] = []
     for model in models:
         card = model.card
         advice = advise_scale(
@@ -233,7 +243,7 @@ def rank_models(
             cell_diameter_vox=cell_diameter_vox,
             cell_diameter_um=cell_diameter_um,
         )
-        named = " ".join(channel.name for channel in card.inputs)
+        named = " ".join([card.segments, *(channel.name for channel in card.inputs)])
         fits.append(
             ModelFit(
                 model=model,
@@ -248,7 +258,7 @@ def rank_models(
     return sorted(fits, key=_order)
 
 
-def _order(fit: ModelFit) -> tuple[bool, bool, bool, float, str]:
+def _order(fit: ModelFit[M]) -> tuple[bool, bool, bool, float, str]:
     unknown = 0.5 if fit.advice.verdict == "unknown" else 0.0
     size = abs(math.log(fit.advice.mismatch)) + unknown
     return not fit.structure_fits, not fit.dimension_fits, not fit.modality_fits, size, fit.model.card.id

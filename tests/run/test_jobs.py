@@ -5,12 +5,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from plantseg_app.core.quantities import human_bytes
 from plantseg_app.core.volume import Kind, Volume
 from plantseg_app.core.workflow import Workflow
 from plantseg_app.errors import RequestError
 from plantseg_app.io import read_volume, read_workflow, write_volume
 from plantseg_app.run.batch import plan_jobs, run_batch
-from plantseg_app.run.estimate import estimate_run, human_bytes
+from plantseg_app.run.estimate import estimate_run
 from plantseg_app.run.jobs import ExtraSource, Job, JobResult, JobSettings, ReadOptions, count_cells, process_file
 
 GOLDEN = Path(__file__).with_name("two_steps.golden.yaml")

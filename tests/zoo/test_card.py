@@ -88,7 +88,7 @@ def test_voxel_size_may_be_unknown():
         ({"outputs": []}, "outputs"),
         ({"doi": "https://doi.org/10.1/x"}, "doi"),
         ({"picture": "../picture.png"}, "without folders"),
-        ({"files": [{"file": "card.yaml", "sha256": "0" * 64, "size_bytes": 1}]}, "without folders"),
+        ({"files": [{"file": "card.yaml", "sha256": "0" * 64, "size_bytes": 1}]}, "the card itself"),
         ({"tile_vox": [0, 64, 64]}, "tile_vox"),
         ({"object_diameter_vox": [9, 3]}, "smallest diameter comes first"),
     ],

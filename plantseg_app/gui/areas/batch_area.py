@@ -20,6 +20,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from plantseg_app.core.quantities import human_seconds
 from plantseg_app.core.volume import Kind, Volume
 from plantseg_app.errors import PlantSegError, RequestError
 from plantseg_app.gui.areas.area import Area, Column
@@ -32,7 +33,6 @@ from plantseg_app.gui.widgets import button, sentence
 from plantseg_app.gui.workbench import Workbench
 from plantseg_app.io import FORMATS, is_image_name, read_volume
 from plantseg_app.run.batch import SUMMARY_NAME, images_in, plan_jobs
-from plantseg_app.run.estimate import human_seconds
 from plantseg_app.run.jobs import Job, ReadOptions
 from plantseg_app.run.roles import guess_role
 from plantseg_app.run.store import VolumeRef

@@ -11,8 +11,8 @@ from PySide6.QtCore import QModelIndex, QPersistentModelIndex, Qt
 from PySide6.QtGui import QPainter
 from PySide6.QtWidgets import QApplication, QStyle, QStyledItemDelegate, QStyleOptionProgressBar, QStyleOptionViewItem
 
+from plantseg_app.core.quantities import human_seconds
 from plantseg_app.gui.areas.row_table import RowTable
-from plantseg_app.run.estimate import human_seconds
 from plantseg_app.run.jobs import JobResult
 
 Index = QModelIndex | QPersistentModelIndex

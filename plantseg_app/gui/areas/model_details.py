@@ -11,11 +11,11 @@ from PySide6.QtCore import QSize, Qt
 from PySide6.QtGui import QPainter, QPaintEvent, QPixmap
 from PySide6.QtWidgets import QSizePolicy, QVBoxLayout, QWidget
 
+from plantseg_app.core.quantities import human_bytes
 from plantseg_app.errors import InputError
 from plantseg_app.gui.areas.area import Column, free_width
 from plantseg_app.gui.areas.model_table import FINDS, ModelEntry
 from plantseg_app.gui.widgets import sentence
-from plantseg_app.run.estimate import human_bytes
 from plantseg_app.zoo.card import ModelCard
 from plantseg_app.zoo.catalogue import InstalledModel
 from plantseg_app.zoo.facts import DataSource, Score

@@ -11,6 +11,7 @@ from PySide6.QtCore import Qt, QTimer, QUrl
 from PySide6.QtGui import QDesktopServices
 from PySide6.QtWidgets import QSplitter, QVBoxLayout
 
+from plantseg_app.core.quantities import human_seconds
 from plantseg_app.errors import PlantSegError
 from plantseg_app.gui.areas.area import Area, Column
 from plantseg_app.gui.areas.training_form import TrainingForm
@@ -20,7 +21,6 @@ from plantseg_app.gui.areas.use_model import add_under_free_id, use_model
 from plantseg_app.gui.qt_runner import QtRunner
 from plantseg_app.gui.widgets import sentence
 from plantseg_app.gui.workbench import Workbench
-from plantseg_app.run.estimate import human_seconds
 from plantseg_app.run.failure import Failure
 from plantseg_app.run.worker_events import TaskProgress
 from plantseg_app.train.events import StepDone, ValidationDone

@@ -33,7 +33,7 @@ from plantseg_app.run.prediction import (
 )
 from plantseg_app.run.workflows import with_model
 from plantseg_app.zoo.card import ModelCard
-from plantseg_app.zoo.catalogue import read_catalogue
+from plantseg_app.zoo.catalogue import InstalledModel, read_catalogue
 from plantseg_app.zoo.scale import ModelFit, rank_models
 
 _PAUSE_MS = 200
@@ -322,7 +322,7 @@ def _facts(card: ModelCard) -> str:
     return " · ".join(part for part in (sees, finds_text(card), card.modality) if part)
 
 
-def _line(fit: ModelFit, place: int) -> str:
+def _line(fit: ModelFit[InstalledModel], place: int) -> str:
     suits = fit.structure_fits and fit.dimension_fits
     return f"Best match · {_facts(fit.model.card)}" if place == 0 and suits else _facts(fit.model.card)
 
