@@ -1,0 +1,313 @@
+"""What is proofread: the labels, where each cell is, what a person has said of it, and the maps that help.
+
+Plain labels (Z, Y, X) and layered ones (L, Z, Y, X) look alike here: `planes` is always (L, Z, Y, X), and a cell has a
+layer and a box in it. Tools read this and say what should change (`Rename`, `Assign`). `Tissue.apply` does it; labels
+are written here alone, so that the voxels of locked cells cannot change in any tool.
+
+>>> tissue = Tissue(np.array([[[7, 7, 0, 9]]], np.uint32))
+>>> deltas = list(tissue.apply(Rename(0, tissue.index.box(9), 9, 7)))
+>>> tissue.planes.tolist(), tissue.index.size(7)
+([[[[7, 7, 0, 7]]]], 3)
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from plantseg_app.algorithms.blocks import tile
+from plantseg_app.algorithms.flooding import Spacing
+from plantseg_app.errors import InputError
+from plantseg_app.proofread.cell_index import Box, CellIndex, slab_shape
+from plantseg_app.proofread.delta import Delta
+from plantseg_app.proofread.refusal import Refused
+
+_SLAB_LIMITS_VOX = (2**14, 2**18)
+
+
+class Mark(enum.StrEnum):
+    """What a person has said of a cell."""
+
+    CORRECT = "correct"
+    """It is right and locked: no tool changes its voxels."""
+    UNSURE = "unsure"
+    """Nobody can tell; it teaches nothing."""
+
+
+class Rename(NamedTuple):
+    """All voxels of one id within a box become another."""
+
+    layer: int
+    box: Box
+    old: int
+    new: int
+
+
+class Assign(NamedTuple):
+    """Voxels of a box become other cells.
+
+    Attributes
+    ----------
+    layer, box
+        Where.
+    parts
+        Of the shape of the box, whole numbers or bool; where it is k > 0 the label becomes ``names[k]``, else it stays.
+    names
+        ``names[0]`` is not used.
+    """
+
+    layer: int
+    box: Box
+    parts: NDArray[Any]
+    names: Sequence[int]
+
+
+Change = Rename | Assign
+
+
+class Tissue:
+    """Labels that are proofread.
+
+    Attributes
+    ----------
+    planes
+        (L, Z, Y, X), a view of the labels, which are changed in place.
+    is_layered
+        Whether the labels have layers that overlap.
+    index
+        Where each cell is.
+    marks
+        What has been said of cells, by id.
+    next_id
+        The smallest id that no cell has had since these labels were opened.
+    boundary
+        (Z, Y, X), high between cells, or None.
+    superpixels
+        (Z, Y, X) labels, or None.
+    nuclei
+        (Z, Y, X) labels, or None.
+    spacing
+        Edge lengths of a voxel (z, y, x).
+    touched, n_changed, n_kept
+        Since `begin`: ids that won or lost voxels, the number of voxels that changed, and of those that a tool would
+        have changed were they not of locked cells.
+
+    Parameters
+    ----------
+    labels
+        (Z, Y, X) or (L, Z, Y, X) uint32 or uint64 that may be written to.
+
+    Raises
+    ------
+    InputError
+        If labels or maps do not fit.
+    """
+
+    def __init__(
+        self,
+        labels: NDArray[Any],
+        *,
+        boundary: NDArray[Any] | None = None,
+        superpixels: NDArray[Any] | None = None,
+        nuclei: NDArray[Any] | None = None,
+        spacing: Spacing = (1.0, 1.0, 1.0),
+    ) -> None:
+        if labels.ndim not in (3, 4) or labels.dtype not in (np.uint32, np.uint64) or not labels.flags.writeable:
+            raise InputError(
+                "Labels to proofread are (Z, Y, X) or (L, Z, Y, X), uint32 or uint64, and can be written to; these "
+                f"are {labels.dtype} of shape {labels.shape}{'' if labels.flags.writeable else ', read only'}."
+            )
+        self.is_layered = labels.ndim == 4
+        self.planes = labels if self.is_layered else labels[None]
+        for noun, image in (("boundary map", boundary), ("superpixels", superpixels), ("nuclei", nuclei)):
+            if image is not None and image.shape != self.shape_vox:
+                raise InputError(
+                    f"The {noun} has {image.shape} voxels (Z, Y, X) but the labels have {self.shape_vox}; "
+                    "bring both to the same shape."
+                )
+        self.boundary, self.superpixels, self.nuclei = boundary, superpixels, nuclei
+        self.spacing = spacing
+        self.index = CellIndex(self.planes)
+        self.marks: dict[int, Mark] = {}
+        self.next_id = self.index.largest_id() + 1
+        self.begin()
+
+    @property
+    def shape_vox(self) -> tuple[int, int, int]:
+        """(Z, Y, X) of one layer."""
+        z, y, x = self.planes.shape[1:]
+        return z, y, x
+
+    # ------------------------------------------------------------------------------------------------ asking
+
+    def is_locked(self, cell: int) -> bool:
+        """Whether a cell is marked as correct."""
+        return self.marks.get(cell) is Mark.CORRECT
+
+    def cells_under(self, points: NDArray[Any], layer: int | None = None) -> list[int]:
+        """Return the ids at points (N, 3), Z, Y, X, in the order in which they are met, without background.
+
+        Parameters
+        ----------
+        points
+            Those outside the image are passed over.
+        layer
+            The only layer to look at; all by default.
+        """
+        inside = points[((points >= 0) & (points < self.shape_vox)).all(1)]
+        planes = self.planes if layer is None else self.planes[layer : layer + 1]
+        met = planes[:, inside[:, 0], inside[:, 1], inside[:, 2]].T.ravel()
+        return [int(cell) for cell in dict.fromkeys(met.tolist()) if cell]
+
+    def check_editable(self, cells: Iterable[int]) -> None:
+        """Check that cells are there and not locked.
+
+        Raises
+        ------
+        Refused
+            Saying which is not.
+        """
+        for cell in cells:
+            self.check_present(cell)
+            if self.is_locked(cell):
+                raise Refused(f"Cell {cell} is locked as correct; unlock it first.")
+
+    def check_present(self, cell: int) -> None:
+        """Check that there is a cell of this id; Refused otherwise."""
+        if cell not in self.index:
+            raise Refused(f"There is no cell {cell}." if cell else "This is background; click on a cell.")
+
+    def new_ids(self, count: int) -> list[int]:
+        """Return ids that no cell has had, and reserve them.
+
+        Raises
+        ------
+        Refused
+            If the type of the labels cannot hold them.
+        """
+        first, self.next_id = self.next_id, self.next_id + count
+        if self.next_id - 1 > np.iinfo(self.planes.dtype).max:
+            raise Refused(f"The labels have no ids left below {np.iinfo(self.planes.dtype).max}; renumber them first.")
+        return list(range(first, self.next_id))
+
+    def box_around(self, cells: Iterable[int], margin_vox: int = 0) -> Box:
+        """Return the smallest box around cells, grown by a margin within the image."""
+        boxes = [self.index.box(cell) for cell in cells]
+        z, y, x = (
+            slice(
+                max(min(box[axis].start for box in boxes) - margin_vox, 0),
+                min(max(box[axis].stop for box in boxes) + margin_vox, self.shape_vox[axis]),
+            )
+            for axis in range(3)
+        )
+        return z, y, x
+
+    def mask_of(self, cells: Iterable[int], box: Box) -> NDArray[np.bool_]:
+        """Return where cells are within a box, whatever their layers."""
+        mask = np.zeros([part.stop - part.start for part in box], bool)
+        for cell in cells:
+            mask |= self.planes[self.index.layer(cell)][box] == cell
+        return mask
+
+    # ------------------------------------------------------------------------------------------------ changing
+
+    def begin(self) -> None:
+        """Count anew what changes."""
+        self.touched: set[int] = set()
+        self.n_changed = 0
+        self.n_kept = 0
+
+    def apply(self, change: Change) -> Iterator[Delta]:
+        """Change the labels and yield what was done, slab by slab; voxels of locked cells stay.
+
+        A locked cell gets no voxels either.
+        """
+        shape = tuple(part.stop - part.start for part in change.box)
+        few, many = _SLAB_LIMITS_VOX
+        most = min(max(int(np.prod(shape)) // 8, few), many)
+        for block in tile(shape, slab_shape(shape, most)):
+            start = tuple(outer.start + inner.start for outer, inner in zip(change.box, block.inner, strict=True))
+            stop = tuple(outer.start + inner.stop for outer, inner in zip(change.box, block.inner, strict=True))
+            before = self.planes[change.layer][tuple(slice(a, b) for a, b in zip(start, stop, strict=True))]
+            after = self._wanted(change, block.inner, before)
+            if after is not None:
+                delta = Delta.between(self.planes, (change.layer, *start), after[None])
+                self.move(delta, before ^ after)
+                yield delta
+
+    def _wanted(self, change: Change, inner: tuple[slice, ...], before: NDArray[Any]) -> NDArray[Any] | None:
+        """Return the labels of a slab after a change, None when nothing changes there."""
+        if isinstance(change, Rename):
+            where = before == change.old
+            after = np.where(where, before.dtype.type(change.new), before) if where.any() else before
+        else:
+            parts = change.parts[inner].astype(np.intp, copy=False)
+            after = np.where(parts > 0, np.array(change.names, before.dtype)[parts], before)
+        changed = before != after
+        if not changed.any():
+            return None
+        after = self._without_locked(before, after, changed)
+        return after if changed.any() else None
+
+    def _without_locked(self, before: NDArray[Any], after: NDArray[Any], changed: NDArray[np.bool_]) -> NDArray[Any]:
+        """Return `after` with no change to or by locked cells, of which `changed` is cleared."""
+        involved = set(distinct(before[changed])) | set(distinct(after[changed]))
+        locked = [cell for cell in involved if self.is_locked(cell)]
+        if locked:
+            keep = changed & (np.isin(before, locked) | np.isin(after, locked))
+            self.n_kept += int(np.count_nonzero(keep))
+            changed &= ~keep
+            return np.where(keep, before, after)
+        return after
+
+    def move(self, delta: Delta, difference: NDArray[Any] | None = None, forward: bool = True) -> None:
+        """Apply a delta, or take it back, and keep the index true.
+
+        Parameters
+        ----------
+        difference
+            Of the shape (Z, Y, X) of its box, where it is known already.
+
+        Raises
+        ------
+        InputError
+            If the labels are not those that it was made on.
+        """
+        layer, box, start = delta.start[0], delta.box[1:], delta.start[1:]
+        space = self.planes[layer][box]
+        if difference is None:
+            delta.check(space, forward)
+            difference = delta.difference()[0]
+        changed = difference != 0
+        before = space[changed]
+        after = before ^ difference[changed]
+        space ^= difference
+        won, lost = (set(distinct(ids)) - {0} for ids in (after, before))
+        for cell in sorted(won):
+            self.index.gain(cell, layer, start, _spread(changed, after == cell))
+        for cell in sorted(lost):
+            self.index.lose(cell, start, _spread(changed, before == cell))
+        self.touched |= won | lost
+        self.n_changed += len(before)
+
+
+def distinct(ids: NDArray[Any]) -> list[int]:
+    """Return the different ids of a flat array, sorted; quick where there is one."""
+    from fastremap import unique
+
+    if ids.size and (ids == ids[0]).all():
+        return [int(ids[0])]
+    return [int(cell) for cell in unique(ids)]
+
+
+def _spread(where: NDArray[np.bool_], values: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Return a mask that holds `values` at the voxels of `where`."""
+    if values.all():
+        return where
+    mask = np.zeros(where.shape, bool)
+    mask[where] = values
+    return mask
