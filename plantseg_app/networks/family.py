@@ -172,6 +172,18 @@ class NetworkFamily(BaseModel, abc.ABC):
         return {"kind": self.kind, **self.model_dump(mode="json")}
 
 
+def workflow_for_maps(outputs: Sequence[Output]) -> str:
+    """Return the name of the ready-made workflow for a network whose outputs are maps: the main one decides.
+
+    >>> workflow_for_maps([Output("nuclei", Kind.FOREGROUND, (0,)), Output("boundary", Kind.BOUNDARY, (1,))])
+    'nuclei-mask-outline'
+    """
+    if outputs[0].kind not in (Kind.FOREGROUND, Kind.NUCLEI):
+        return "membranes-gasp"
+    has_outlines = any(output.name == "boundary" and output.kind is Kind.BOUNDARY for output in outputs)
+    return "nuclei-mask-outline" if has_outlines else "nuclei-mask"
+
+
 FAMILIES: Registry[type[NetworkFamily]] = Registry("network family")
 """All families by kind; filled by importing `plantseg_app.networks.families`."""
 

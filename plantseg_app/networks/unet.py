@@ -25,6 +25,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal, cast
 
+import torch
 from torch import Tensor, nn
 
 from plantseg_app.errors import InputError, RequestError
@@ -67,6 +68,21 @@ def feature_maps_per_level(f_maps: int | Sequence[int], num_levels: int) -> tupl
     return maps
 
 
+def exclusive_logits(scores: Tensor) -> Tensor:
+    """Return logits (N, C, ...) whose sigmoid is the softmax of `scores` over the channels; C is 2 or more.
+
+    >>> import torch
+    >>> scores = torch.tensor([[1.0, 2.0, -3.0]])
+    >>> bool((torch.sigmoid(exclusive_logits(scores)) - torch.softmax(scores, 1)).abs().max() < 1e-6)
+    True
+    """
+    others = [
+        torch.logsumexp(torch.cat([scores[:, :channel], scores[:, channel + 1 :]], 1), 1, keepdim=True)
+        for channel in range(scores.shape[1])
+    ]
+    return scores - torch.cat(others, 1)
+
+
 class UNet(nn.Module):
     """Base of the four U-Nets; use one of them.
 
@@ -90,6 +106,8 @@ class UNet(nn.Module):
         allow "default" and "deconv" alone.
     dropout_prob
         Dropout probability of the letters d and D.
+    exclusive
+        The channels exclude each other: their logits are such that the sigmoid of each is the softmax of all.
 
     Raises
     ------
@@ -112,8 +130,10 @@ class UNet(nn.Module):
         conv_padding: int = 1,
         upsample: Upsampling = "default",
         dropout_prob: float = 0.1,
+        exclusive: bool = False,
     ) -> None:
         super().__init__()
+        self.exclusive = exclusive
         self.f_maps = feature_maps_per_level(f_maps, self.default_levels if num_levels is None else num_levels)
         self.upsample_mode = self._check_upsampling(upsample)
         if self.is_residual:
@@ -218,7 +238,8 @@ class UNet(nn.Module):
             skips.append(x)
         for decoder, skip in zip(self.decoders, reversed(skips[:-1]), strict=True):
             x = decoder(skip, x)
-        return cast("Tensor", self.final_conv(x))
+        logits = cast("Tensor", self.final_conv(x))
+        return exclusive_logits(logits) if self.exclusive else logits
 
 
 class UNet3D(UNet):

@@ -33,6 +33,9 @@ from plantseg_app.errors import InputError
 _WRAPPERS = ("model_state_dict", "state_dict")
 _PREFIX = "module."
 _MOST_NAMED = 3
+# What `torch.save` writes is not compressed; what unpacks to many times its size was made to fill the memory.
+_LARGEST_GROWTH = 4
+_SMALL_BYTES = 2**20
 # Buffers that batch norm keeps for itself and that files written by old programs lack.
 _OPTIONAL_SUFFIX = ".num_batches_tracked"
 
@@ -48,7 +51,8 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     Raises
     ------
     InputError
-        When the file is missing, damaged, holds more than tensors, or holds no weights.
+        When the file is missing, damaged, holds more than tensors, claims more numbers than it has, or holds no
+        weights.
     """
     if not path.is_file():
         raise InputError(f"There is no file of weights at {path}.")
@@ -66,6 +70,7 @@ def _read_safetensors(path: Path) -> dict[str, Tensor]:
 
 
 def _read_pickle(path: Path) -> object:
+    _check_growth(path)
     try:
         with warnings.catch_warnings():
             # torch warns of unusual pickle protocols; the file either loads or is refused below.
@@ -80,6 +85,29 @@ def _read_pickle(path: Path) -> object:
         raise _damaged(path, error) from error
     except (RuntimeError, EOFError, OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
         raise _damaged(path, error) from error
+
+
+def _check_growth(path: Path) -> None:
+    """Refuse an archive that unpacks to far more than it is."""
+    if not zipfile.is_zipfile(path):
+        return
+    try:
+        with zipfile.ZipFile(path) as archive:
+            unpacked = sum(entry.file_size for entry in archive.infolist())
+    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
+        raise _damaged(path, error) from error
+    if unpacked > _LARGEST_GROWTH * path.stat().st_size + _SMALL_BYTES:
+        raise InputError(
+            f"The file {path} has {path.stat().st_size} bytes and would unpack to {unpacked}; no weights are like "
+            "that, so it is not read."
+        )
+
+
+def _is_whole(tensor: Tensor) -> bool:
+    """Return whether every number of a tensor is really there: not one number that claims to be a billion."""
+    if tensor.layout is not torch.strided or tensor.device.type != "cpu" or tensor.is_quantized:
+        return False
+    return tensor.numel() * tensor.element_size() <= tensor.untyped_storage().nbytes()
 
 
 def _damaged(path: Path, error: Exception) -> InputError:
@@ -97,6 +125,9 @@ def _unwrapped(stored: object, path: Path) -> dict[str, Tensor]:
     odd = [name for name, value in stored.items() if not isinstance(value, Tensor)]
     if odd:
         raise InputError(f"The entry {odd[0]!r} of {path} is no tensor; a state dict holds tensors alone.")
+    hollow = [name for name, value in stored.items() if not _is_whole(value)]
+    if hollow:
+        raise InputError(f"The entry {hollow[0]!r} of {path} claims more numbers than the file holds; fetch it again.")
     names = [str(name) for name in stored]
     cut = len(_PREFIX) if all(name.startswith(_PREFIX) for name in names) else 0
     return {str(name)[cut:]: value for name, value in stored.items()}
@@ -105,10 +136,19 @@ def _unwrapped(stored: object, path: Path) -> dict[str, Tensor]:
 def put_weights(network: nn.Module, weights: Mapping[str, Tensor], source: str = "The file") -> None:
     """Put weights into a network after checking that every name and shape fits; changes nothing when not.
 
+    Parameters and errors as in `check_fit`.
+    """
+    check_fit(network, weights, source)
+    network.load_state_dict(dict(weights), strict=False)
+
+
+def check_fit(network: nn.Module, weights: Mapping[str, Tensor], source: str = "The file") -> None:
+    """Check that every name and shape of weights fits a network.
+
     Parameters
     ----------
     network
-        The network, in the architecture the weights were trained in.
+        The network, in the architecture the weights were trained in; it may lie on the device "meta", without memory.
     weights
         Tensors by parameter name, as `read_weights` returns them.
     source
@@ -137,7 +177,6 @@ def put_weights(network: nn.Module, weights: Mapping[str, Tensor], source: str =
             f"{source} does not fit the network {type(network).__name__}: {'; '.join(complaints)}. "
             "Choose the architecture that it was trained in."
         )
-    network.load_state_dict(dict(weights), strict=False)
 
 
 def load_weights(network: nn.Module, path: Path) -> None:

@@ -35,7 +35,7 @@ def bundled_workflows(kinds: set[Kind] | None = None) -> list[Workflow]:
 
 
 def _bundled_files() -> dict[str, Path]:
-    return {path.stem: path for path in sorted(paths.workflows_dir().glob("*.yaml"))}
+    return {path.stem: path for path in sorted(paths.workflows_dir().glob("*.yaml"), key=lambda path: path.stem)}
 
 
 def _needs_one(workflow: Workflow, kinds: set[Kind]) -> bool:

@@ -139,6 +139,11 @@ class Stack:
 
 
 def _offset_and_width(channel: NDArray[Any], normalisation: Normalisation) -> tuple[float, float]:
+    if normalisation.method == "operations":
+        raise RequestError(
+            "The model prepares grey values by operations of another program, with which no training can go on; set "
+            "data.normalisation, for example to {method: percentile, low: 1, high: 99.8}."
+        )
     if normalisation.method == "none":
         return 0.0, 1.0
     if normalisation.method == "zscore":

@@ -17,15 +17,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from plantseg_app.errors import RequestError
+from plantseg_app.networks.pytorch3dunet import Plain, Translations, as_setting, network_settings, only
 
-Plain = dict[str, Any]
-
-_NETWORKS = {
-    "UNet3D": ("3D", False),
-    "UNet2D": ("2D", False),
-    "ResidualUNet3D": ("3D", True),
-    "ResidualUNet2D": ("2D", True),
-}
 _LOSSES = {
     "BCEWithLogitsLoss": "bce",
     "DiceLoss": "dice",
@@ -39,7 +32,6 @@ _LOSSES = {
 _OPTIMISERS = {"Adam": "adam", "AdamW": "adamw", "SGD": "sgd"}
 # Understood, and either the way it always is here or without a meaning here.
 _SKIPPED = {
-    "model": {"final_sigmoid", "is_segmentation", "conv_padding"},
     "loss": {"skip_last_target", "squeeze_channel", "normalization"},
     "optimizer": set(),
     "lr_scheduler": {"mode", "threshold", "verbose"},
@@ -69,10 +61,13 @@ def translate(plain: Mapping[str, Any], where: str = "The training file") -> Pla
     """
     reader = _Reader()
     loaders = dict(plain.get("loaders") or {})
-    network = reader.section("model", plain.get("model"), _MODEL)
+    network = network_settings(dict(plain.get("model") or {}))
+    reader.unknown += network.unknown
+    # What the network says is judged by the loss; channels that exclude each other are a matter of the loss, too.
+    network.settings.pop("exclusive", None)
     result: Plain = {
         "output": "trained-model",
-        "family": network,
+        "family": network.settings,
         "loss": reader.section("loss", plain.get("loss"), _LOSS),
         "optimiser": {"name": "adam", "average": 0.0} | reader.section("optimizer", plain.get("optimizer"), _OPTIMISER),
         "schedule": {"name": "constant", "warmup_steps": 0}
@@ -111,7 +106,7 @@ class _Reader:
     def __init__(self) -> None:
         self.unknown: list[str] = []
 
-    def section(self, name: str, plain: Any, known: Mapping[str, Callable[[Any], Plain | None]]) -> Plain:
+    def section(self, name: str, plain: Any, known: Translations) -> Plain:
         result: Plain = {}
         for key, value in dict(plain or {}).items():
             if key in _SKIPPED.get(name, set()):
@@ -121,8 +116,6 @@ class _Reader:
                 self.unknown.append(f"{name}.{key}={value}")
             else:
                 _merge(result, made)
-        if name == "model":
-            result = _family(result)
         return result
 
     def loaders(self, plain: Plain) -> Plain:
@@ -168,80 +161,43 @@ def _named(table: Mapping[str, Any], key: str) -> Callable[[Any], Plain | None]:
     return lambda value: {key: table[value]} if value in table else None
 
 
-def _as(*path: str) -> Callable[[Any], Plain]:
-    def make(value: Any) -> Plain:
-        for part in reversed(path):
-            value = {part: value}
-        return dict(value)
-
-    return make
-
-
-def _only(*allowed: Any) -> Callable[[Any], Plain | None]:
-    return lambda value: {} if value in allowed else None
-
-
-def _family(found: Plain) -> Plain:
-    """Return family settings from translated model settings, with the defaults of pytorch-3dunet."""
-    residual = found.get("residual", False)
-    maps, levels = found.pop("f_maps", 64), found.pop("num_levels", 5 if residual else 4)
-    channels = found.pop("out_channels", 1)
-    predicts = {1: ["boundary"], 2: ["nuclei", "boundary"]}.get(channels, ["boundary"] * channels)
-    maps = [maps * 2**level for level in range(levels)] if isinstance(maps, int) else list(maps)
-    return {"kind": "boundary", "layer_order": "gcr", "feature_maps": maps, "predicts": predicts, **found}
-
-
-_MODEL: dict[str, Callable[[Any], Plain | None]] = {
-    "name": lambda name: (
-        {"dimensions": _NETWORKS[name][0], "residual": _NETWORKS[name][1]} if name in _NETWORKS else None
-    ),
-    "in_channels": _as("image_channels"),
-    "out_channels": _as("out_channels"),
-    "f_maps": _as("f_maps"),
-    "num_levels": _as("num_levels"),
-    "layer_order": _as("layer_order"),
-    "num_groups": _as("norm_groups"),
-    "upsample": _as("upsampling"),
-    "dropout_prob": _as("dropout_probability"),
-    "conv_upscale": _only(2),
-}
-_LOSS: dict[str, Callable[[Any], Plain | None]] = {
+_LOSS: Translations = {
     "name": _named(_LOSSES, "name"),
     "ignore_index": lambda _value: {},
     "weight": lambda value: {"channel_weights": value} if value is not None else {},
     "pos_weight": lambda value: {"positive_weight": _first(value)} if value is not None else {},
     # BCEDiceLoss is bce + alpha * dice.
-    "alpha": _as("dice_weight"),
+    "alpha": as_setting("dice_weight"),
 }
-_OPTIMISER: dict[str, Callable[[Any], Plain | None]] = {
+_OPTIMISER: Translations = {
     "name": _named(_OPTIMISERS, "name"),
-    "learning_rate": _as("rate"),
-    "weight_decay": _as("weight_decay"),
-    "betas": _as("betas"),
-    "momentum": _as("momentum"),
+    "learning_rate": as_setting("rate"),
+    "weight_decay": as_setting("weight_decay"),
+    "betas": as_setting("betas"),
+    "momentum": as_setting("momentum"),
 }
-_SCHEDULE: dict[str, Callable[[Any], Plain | None]] = {
+_SCHEDULE: Translations = {
     "name": _named({"ReduceLROnPlateau": "plateau", "CosineAnnealingLR": "cosine"}, "name"),
-    "factor": _as("factor"),
-    "patience": _as("patience"),
+    "factor": as_setting("factor"),
+    "patience": as_setting("patience"),
     "T_max": lambda _value: {},
 }
-_TRAINER: dict[str, Callable[[Any], Plain | None]] = {
-    "checkpoint_dir": _as("output"),
+_TRAINER: Translations = {
+    "checkpoint_dir": as_setting("output"),
     "pre_trained": lambda value: {"start_from": value} if value else {},
-    "validate_after_iters": _as("validation", "every"),
-    "max_num_iterations": _as("stopping", "steps"),
+    "validate_after_iters": as_setting("validation", "every"),
+    "max_num_iterations": as_setting("stopping", "steps"),
 }
-_PATCHES: dict[str, Callable[[Any], Plain | None]] = {
-    "patch_shape": _as("patches", "shape_vox"),
-    "threshold": _as("patches", "min_labelled"),
-    "slack_acceptance": _as("patches", "anywhere"),
+_PATCHES: Translations = {
+    "patch_shape": as_setting("patches", "shape_vox"),
+    "threshold": as_setting("patches", "min_labelled"),
+    "slack_acceptance": as_setting("patches", "anywhere"),
     "ignore_index": lambda value: {"data": {"ignore_label": value}} if value is not None else {},
 }
-_LOADERS: dict[str, Callable[[Any], Plain | None]] = {
-    "batch_size": _as("patches", "batch"),
+_LOADERS: Translations = {
+    "batch_size": as_setting("patches", "batch"),
     "num_workers": lambda value: {"patches": {"workers": max(1, int(value))}},
-    "random_scale": _only(0, None),
+    "random_scale": only(0, None),
     "random_scale_probability": lambda _value: {},
 }
 

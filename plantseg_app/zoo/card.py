@@ -30,6 +30,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 import yaml
 from pydantic import AfterValidator, Field, ValidationError, field_validator, model_validator
 
+from plantseg_app.algorithms.operations import Operations
 from plantseg_app.core.fields import Percentile
 from plantseg_app.core.step import readable_errors
 from plantseg_app.errors import InputError
@@ -62,17 +63,23 @@ Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 class Normalisation(FactsPart):
     """How grey values are brought to the range the network was trained on; each channel by itself."""
 
-    method: Literal["percentile", "zscore", "none"] = Field(
-        description="percentile: `low` becomes 0 and `high` becomes 1; zscore: mean 0, standard deviation 1."
+    method: Literal["percentile", "zscore", "none", "operations"] = Field(
+        description="percentile: `low` becomes 0 and `high` becomes 1; zscore: mean 0, standard deviation 1; "
+        "operations: what the list of operations says, in which channels may be looked at together."
     )
     low: Percentile = Field(1.0, description="The percentile that becomes 0.")
     high: Percentile = Field(99.0, description="The percentile that becomes 1.")
     scope: Literal["stack"] = Field("stack", description="Over which voxels the statistics are taken: the stack.")
+    operations: Operations = Field(
+        (), description="For models of other programs: what they do to the channels, in order."
+    )
 
     @model_validator(mode="after")
     def _check_order(self) -> Self:
         if self.low >= self.high:
             raise ValueError("low must be below high")
+        if bool(self.operations) != (self.method == "operations"):
+            raise ValueError("operations are listed where the method is operations, and only there")
         return self
 
 

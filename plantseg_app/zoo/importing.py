@@ -25,6 +25,7 @@ from plantseg_app.zoo.card import CARD_FILE, ModelCard
 from plantseg_app.zoo.catalogue import InstalledModel
 from plantseg_app.zoo.load import verify_model
 from plantseg_app.zoo.offers import Offer
+from plantseg_app.zoo.plantseg import CONFIG_FILE, convert_plantseg, is_plantseg
 
 _LARGEST_COMPANION_BYTES = 20 * 2**20
 
@@ -104,5 +105,10 @@ def _is_companion(file: Path) -> bool:
 
 FORMATS: tuple[FileFormat, ...] = (
     FileFormat(f"a folder with {CARD_FILE} and weights, as a training leaves it", _holds_card, _copy_model),
+    FileFormat(
+        f"a folder of PlantSeg or pytorch-3dunet, with {CONFIG_FILE} and a .pytorch checkpoint",
+        is_plantseg,
+        convert_plantseg,
+    ),
 )
 """Every sort of files that is known; the first one that recognises them is taken."""

@@ -19,7 +19,14 @@ from plantseg_app.run.workflows import DEFAULT_WORKFLOW, default_workflow, find_
 SAMPLE = paths.samples_dir() / "sample_ovule.h5"
 NAMES = sorted(path.stem for path in paths.workflows_dir().glob("*.yaml"))
 # Workflows for other things than membranes are run on those, in tests/models_zoo.
-OTHERS = ("nuclei-mask-outline", "overlapping-objects", "harmonic-mask", "harmonic-embedding", "harmonic-whole")
+OTHERS = (
+    "nuclei-mask-outline",
+    "nuclei-mask",
+    "overlapping-objects",
+    "harmonic-mask",
+    "harmonic-embedding",
+    "harmonic-whole",
+)
 FOR_MEMBRANES = [name for name in NAMES if name not in OTHERS]
 BOX = (slice(8, 24), slice(30, 94), slice(30, 94))
 

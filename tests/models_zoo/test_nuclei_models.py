@@ -34,10 +34,17 @@ def test_nuclei_3d_finds_balls(tmp_path):
     assert segment_and_score("nuclei-3d", image, truth, tmp_path, VoxelSize(0.284, 0.2, 0.2)) >= 0.7
 
 
-def segment_and_score(model, image, truth, folder, voxel_size=None):
+def test_a_mask_alone_is_enough(tmp_path):
+    centres = [(0, y, x) for y in range(20, 128, 44) for x in range(20, 128, 44)] + [(0, 42, 64)]
+    image, truth = drawn_nuclei((1, 128, 128), centres, (1, 11, 11))
+    options = ("--workflow", "nuclei-mask")
+    assert segment_and_score("nuclei-2d", image, truth, tmp_path, options=options) >= 0.7
+
+
+def segment_and_score(model, image, truth, folder, voxel_size=None, options=()):
     """Return the average precision at an overlap of 0.5 of what the command line finds."""
     source = write_volume(folder / "image.tif", Volume(image, Kind.RAW, voxel_size))
     target = folder / "nuclei.tif"
-    assert main(["segment", str(source), "--model", model, "--output", str(target), "--quiet"]) == 0
+    assert main(["segment", str(source), "--model", model, "--output", str(target), "--quiet", *options]) == 0
     found = read_volume(target, kind=Kind.LABELS).data
     return average_precision(count_contingency(found, truth), 0.5)

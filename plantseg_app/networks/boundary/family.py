@@ -22,7 +22,7 @@ from pydantic import Field, model_validator
 from plantseg_app.core.volume import Kind, VoxelSize
 from plantseg_app.networks.boundary.loss import bce_dice_terms
 from plantseg_app.networks.boundary.targets import boundary_target
-from plantseg_app.networks.family import NetworkFamily, Output
+from plantseg_app.networks.family import NetworkFamily, Output, workflow_for_maps
 from plantseg_app.networks.unet import ResidualUNet2D, ResidualUNet3D, UNet, UNet2D, UNet3D, Upsampling
 
 _NETWORKS: dict[tuple[str, bool], type[UNet]] = {
@@ -31,7 +31,15 @@ _NETWORKS: dict[tuple[str, bool], type[UNet]] = {
     ("2D", True): ResidualUNet2D,
     ("3D", True): ResidualUNet3D,
 }
-_KINDS = {"boundary": Kind.BOUNDARY, "foreground": Kind.FOREGROUND, "nuclei": Kind.FOREGROUND}
+_KINDS = {
+    "boundary": Kind.BOUNDARY,
+    "foreground": Kind.FOREGROUND,
+    "nuclei": Kind.FOREGROUND,
+    # No step looks for it: what is not background is the foreground.
+    "background": Kind.RAW,
+}
+Meaning = Literal["boundary", "foreground", "nuclei", "background"]
+"""What an output channel can mean."""
 
 
 class BoundaryFamily(NetworkFamily):
@@ -50,7 +58,7 @@ class BoundaryFamily(NetworkFamily):
     dimensions: Literal["2D", "3D"] = Field("3D", description="Whether the network sees stacks or single slices.")
     residual: bool = Field(False, description="Residual blocks with added skips instead of a plain U-Net.")
     image_channels: int = Field(1, ge=1, le=64, description="Number of image channels the network reads.")
-    predicts: tuple[Literal["boundary", "foreground", "nuclei"], ...] = Field(
+    predicts: tuple[Meaning, ...] = Field(
         ("boundary",), min_length=1, description="What each output channel means, in their order."
     )
     feature_maps: tuple[Annotated[int, Field(ge=1, le=4096)], ...] = Field(
@@ -65,16 +73,21 @@ class BoundaryFamily(NetworkFamily):
     norm_groups: int = Field(8, ge=1, description="Groups of the group norm.")
     upsampling: Upsampling = Field("default", description="How the decoder enlarges its features.")
     dropout_probability: float = Field(0.1, ge=0, lt=1, description="For the layers d and D, in training.")
+    exclusive: bool = Field(
+        False, description="Each voxel belongs to one channel (softmax); otherwise each channel is judged by itself."
+    )
 
     @model_validator(mode="after")
     def _check_buildable(self) -> Self:
         if len(set(self.predicts)) != len(self.predicts):
             raise ValueError("predicts must not name a channel twice")
+        if self.exclusive and len(self.predicts) < 2:
+            raise ValueError("a single channel has none to exclude; exclusive needs two or more")
         return self
 
     @cached_property
-    def _outline(self) -> UNet:
-        # On the "meta" device a network has shapes and no memory: enough to ask it for its geometry.
+    def outline(self) -> UNet:
+        """The network without memory (on the device "meta"): enough to ask it for names, shapes and geometry."""
         with torch.device("meta"):
             return self.build()
 
@@ -90,13 +103,14 @@ class BoundaryFamily(NetworkFamily):
 
     @property
     def outputs(self) -> tuple[Output, ...]:
-        """What it predicts: one output for each channel."""
-        return tuple(Output(name, _KINDS[name], (i,)) for i, name in enumerate(self.predicts))
+        """What it predicts: one output for each channel, the background last."""
+        found = [Output(name, _KINDS[name], (i,)) for i, name in enumerate(self.predicts)]
+        return tuple(sorted(found, key=lambda output: output.name == "background"))
 
     @property
     def default_workflow(self) -> str:
-        """Name of the ready-made workflow: cells from boundaries, or objects from a mask and their outlines."""
-        return "membranes-gasp" if self.predicts[0] == "boundary" else "nuclei-mask-outline"
+        """Name of the ready-made workflow: cells from boundaries, or objects from a mask and perhaps their outlines."""
+        return workflow_for_maps(self.outputs)
 
     def _per_axis(self, size: int, flat: int) -> tuple[int, int, int]:
         return (flat if self.is_2d else size, size, size)
@@ -109,12 +123,12 @@ class BoundaryFamily(NetworkFamily):
     @property
     def receptive_radius_vox(self) -> tuple[int, int, int]:
         """How far (Z, Y, X) an output voxel sees at most, in voxels."""
-        return self._per_axis(self._outline.receptive_field_radius_vox(), 0)
+        return self._per_axis(self.outline.receptive_field_radius_vox(), 0)
 
     @property
     def tile_halo_vox(self) -> tuple[int, int, int]:
         """Context (Z, Y, X) in voxels with which tiles on the pooling grid are exact."""
-        return self._per_axis(self._outline.tile_halo_vox(), 0)
+        return self._per_axis(self.outline.tile_halo_vox(), 0)
 
     @property
     def tiles_exactly(self) -> bool:
@@ -137,6 +151,7 @@ class BoundaryFamily(NetworkFamily):
             num_groups=self.norm_groups,
             upsample=self.upsampling,
             dropout_prob=self.dropout_probability,
+            exclusive=self.exclusive,
         )
 
     def activate(self, logits: torch.Tensor) -> torch.Tensor:
@@ -152,7 +167,7 @@ class BoundaryFamily(NetworkFamily):
         del voxel_size_um
         pieces = labels if self.is_2d else labels[np.newaxis]
         boundary = np.concatenate([boundary_target(piece)[np.newaxis] for piece in pieces]).reshape(labels.shape)
-        made = {"boundary": boundary, "foreground": labels > 0, "nuclei": labels > 0}
+        made = {"boundary": boundary, "foreground": labels > 0, "nuclei": labels > 0, "background": labels == 0}
         return np.stack([made[name] for name in self.predicts]).astype(np.float32)
 
     def loss(self, logits: torch.Tensor, target: torch.Tensor) -> dict[str, torch.Tensor]:

@@ -290,6 +290,7 @@ def _prepared(
     channels: NDArray[Any], shape: Shape3, normalisation: Normalisation, context: Context
 ) -> NDArray[np.float32]:
     """Return the image as the network wants it, (C, Z, Y, X) float32; channel by channel, to spare memory."""
+    from plantseg_app.algorithms.operations import apply_operations
     from plantseg_app.algorithms.resample import resample
 
     prepared = np.empty((len(channels), *shape), np.float32)
@@ -299,7 +300,7 @@ def _prepared(
             # As float32, because whole numbers would be rounded.
             channel = resample(channel.astype(np.float32), shape)
         prepared[number] = _normalised(channel, normalisation)
-    return prepared
+    return apply_operations(prepared, normalisation.operations)
 
 
 def _normalised(channel: NDArray[Any], normalisation: Normalisation) -> NDArray[Any]:
