@@ -10,7 +10,7 @@ Knows nothing of edits; who changes the labels tells what was lost and gained.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +20,16 @@ from plantseg_app.algorithms.region_graph import make_dense
 from plantseg_app.errors import InputError
 
 Box = tuple[slice, slice, slice]
+
+
+class Entry(NamedTuple):
+    """What is known of a cell: layer, number of voxels, and corners (Z, Y, X) of its box, the upper one exclusive."""
+
+    layer: int
+    size: int
+    low: tuple[int, ...]
+    high: tuple[int, ...]
+
 
 _SLAB_VOX = 2**22
 _FAR = np.iinfo(np.int32).max
@@ -102,6 +112,26 @@ class CellIndex:
         z, y, x = (slice(int(a), int(b)) for a, b in zip(self._low[row], self._high[row], strict=True))
         return z, y, x
 
+    def entry(self, cell: int) -> Entry | None:
+        """Return all that is known of a cell, None when there is no such cell."""
+        row = self._row.get(cell)
+        if row is None:
+            return None
+        low, high = tuple(self._low[row].tolist()), tuple(self._high[row].tolist())
+        return Entry(int(self._layer[row]), int(self._size[row]), low, high)
+
+    def put(self, cell: int, entry: Entry | None) -> None:
+        """Set what is known of a cell, where the labels went back to an earlier state; None when it is gone."""
+        if entry is None:
+            row = self._row.pop(cell, None)
+            if row is not None:
+                self._free.append(row)
+            return
+        row = self._row.get(cell)
+        row = self._new_row(cell, entry.layer) if row is None else row
+        self._layer[row], self._size[row] = entry.layer, entry.size
+        self._low[row], self._high[row] = entry.low, entry.high
+
     def table(self) -> dict[str, NDArray[Any]]:
         """Return ids, layers, sizes, low and high corners of all cells as columns, sorted by id."""
         rows = np.array([self._row[cell] for cell in self.ids()], np.int64)
@@ -135,10 +165,7 @@ class CellIndex:
         space = self._planes[self._layer[row]]
         low, high = self._low[row], self._high[row]
         for axis in range(3):
-            while high[axis] - low[axis] > 1 and not _face_holds(space, cell, low, high, axis, int(low[axis])):
-                low[axis] += 1
-            while high[axis] - low[axis] > 1 and not _face_holds(space, cell, low, high, axis, int(high[axis]) - 1):
-                high[axis] -= 1
+            low[axis], high[axis] = _ends(space, cell, low, high, axis)
 
     def _add(self, cell: int, layer: int, size: int, low: NDArray[Any], high: NDArray[Any]) -> None:
         row = self._row.get(cell)
@@ -173,13 +200,25 @@ class CellIndex:
         self._free = list(range(new - 1, old - 1, -1))
 
 
-def _face_holds(
-    space: NDArray[Any], cell: int, low: NDArray[np.int32], high: NDArray[np.int32], axis: int, place: int
-) -> bool:
-    """Return whether a cell has a voxel on the slice at `place` of the box between two corners."""
-    face = [slice(int(a), int(b)) for a, b in zip(low, high, strict=True)]
-    face[axis] = slice(place, place + 1)
-    return bool((space[tuple(face)] == cell).any())
+def _ends(
+    space: NDArray[Any], cell: int, low: NDArray[np.int32], high: NDArray[np.int32], axis: int
+) -> tuple[int, int]:
+    """Return where a cell begins and ends along an axis, looking inwards from both faces of a box in growing slabs."""
+    slab = [slice(int(a), int(b)) for a, b in zip(low, high, strict=True)]
+    others = tuple(a for a in range(3) if a != axis)
+    first, last = slab[axis].start, slab[axis].stop
+
+    def held(start: int, stop: int) -> NDArray[np.intp]:
+        slab[axis] = slice(start, stop)
+        return start + np.flatnonzero((space[tuple(slab)] == cell).any(axis=others))
+
+    thickness = 1
+    while first < last and not len(found := held(first, min(first + thickness, last))):
+        first, thickness = min(first + thickness, last), 2 * thickness
+    first, thickness = int(found[0]), 1
+    while not len(found := held(max(last - thickness, first), last)):
+        last, thickness = last - thickness, 2 * thickness
+    return first, int(found[-1]) + 1
 
 
 def _bounds(mask: NDArray[np.bool_]) -> tuple[list[int], list[int]]:

@@ -4,7 +4,7 @@ The labels before and after are combined by exclusive or, so that applying a del
 both states tell whether it fits what it is applied to. Knows neither cells nor files.
 
 >>> labels = np.array([[[[3, 3, 8, 8]]]], np.uint32)
->>> delta = Delta.between(labels, (0, 0, 0, 2), np.array([[[[5, 8]]]], np.uint32))
+>>> delta = Delta.of((0, 0, 0, 2), labels[..., 2:], np.array([[[[8 ^ 5, 0]]]], np.uint32))
 >>> delta.apply(labels, forward=True); labels.tolist()
 [[[[3, 3, 5, 8]]]]
 >>> delta.apply(labels, forward=False); labels.tolist()
@@ -16,7 +16,6 @@ from __future__ import annotations
 import base64
 import dataclasses
 import math
-import zlib
 from collections.abc import Mapping
 from typing import Any, Self
 
@@ -55,19 +54,17 @@ class Delta:
     content: bytes
 
     @classmethod
-    def between(cls, planes: NDArray[Any], start: Place4, after: NDArray[Any]) -> Self:
-        """Return what makes the box of `planes` (L, Z, Y, X) that begins at `start` equal to `after`, of the same type.
+    def of(cls, start: Place4, before: NDArray[Any], difference: NDArray[Any]) -> Self:
+        """Return what changes `before`, the box (1, Z, Y, X) of labels at `start`, by exclusive or with `difference`.
 
         The labels stay as they are.
         """
         from imagecodecs import zstd_encode
 
-        box = tuple(slice(a, a + n) for a, n in zip(start, after.shape, strict=True))
-        before = np.ascontiguousarray(planes[box])
-        difference = before ^ after
-        layer, z, y, x = after.shape
-        content = bytes(zstd_encode(difference, level=1))
-        return cls(start, (layer, z, y, x), planes.dtype.str, _crc(before), _crc(after), content)
+        plain: Any = np.ascontiguousarray(difference)
+        layer, z, y, x = before.shape
+        content = bytes(zstd_encode(plain, level=1))
+        return cls(start, (layer, z, y, x), before.dtype.str, _crc(before), _crc(before ^ difference), content)
 
     @property
     def box(self) -> tuple[slice, ...]:
@@ -148,4 +145,7 @@ class Delta:
 
 
 def _crc(labels: NDArray[Any]) -> int:
-    return zlib.crc32(np.ascontiguousarray(labels).data)
+    from imagecodecs import deflate_crc32
+
+    plain: Any = np.ascontiguousarray(labels)
+    return int(deflate_crc32(plain))

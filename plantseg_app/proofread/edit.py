@@ -7,9 +7,12 @@ import datetime
 from collections.abc import Iterable, Mapping
 from typing import Any, Self
 
-from plantseg_app.proofread.cell_index import Box
+from plantseg_app.proofread.cell_index import Box, Entry
 from plantseg_app.proofread.delta import Delta, Place4
 from plantseg_app.proofread.tissue import Mark
+
+Entries = Mapping[int, tuple[Entry | None, Entry | None]]
+"""By cell: its place and size before and after; None when it was not there."""
 
 Marks = Mapping[int, tuple[Mark | None, Mark | None]]
 """By cell: the mark before and after."""
@@ -33,6 +36,8 @@ class Edit:
         When, UTC, ISO 8601.
     cells
         Ids that won or lost voxels or got another mark.
+    entries
+        By id: what the index knew before and after of cells that won or lost voxels.
     start, stop
         Corners (L, Z, Y, X) of the box in which voxels changed; None when only marks did.
     n_voxels
@@ -56,6 +61,7 @@ class Edit:
     stop: Place4 | None
     n_voxels: int
     n_kept: int
+    entries: Entries
     marks: Marks
     next_id: int
 
@@ -75,7 +81,8 @@ class Edit:
     def to_plain(self) -> dict[str, Any]:
         """Return it as data that JSON can hold."""
         plain = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
-        return plain | {"marks": [[cell, *pair] for cell, pair in self.marks.items()]}
+        pairs = {name: [[cell, *pair] for cell, pair in plain[name].items()] for name in ("entries", "marks")}
+        return plain | pairs
 
     @classmethod
     def from_plain(cls, plain: Mapping[str, Any]) -> Self:
@@ -89,11 +96,20 @@ class Edit:
         values = {field.name: plain[field.name] for field in dataclasses.fields(cls)}
         start, stop = (None if values[name] is None else tuple(map(int, values[name])) for name in ("start", "stop"))
         marks = {int(cell): (_mark(before), _mark(after)) for cell, before, after in values["marks"]}
-        return cls(**values | {"start": start, "stop": stop, "marks": marks, "cells": tuple(map(int, values["cells"]))})
+        entries = {int(cell): (_entry(before), _entry(after)) for cell, before, after in values["entries"]}
+        cells = tuple(map(int, values["cells"]))
+        return cls(**values | {"start": start, "stop": stop, "marks": marks, "entries": entries, "cells": cells})
 
 
 def _mark(text: str | None) -> Mark | None:
     return None if text is None else Mark(text)
+
+
+def _entry(plain: list[Any] | None) -> Entry | None:
+    if plain is None:
+        return None
+    layer, size, low, high = plain
+    return Entry(int(layer), int(size), tuple(map(int, low)), tuple(map(int, high)))
 
 
 def now() -> str:

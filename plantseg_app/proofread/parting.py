@@ -7,11 +7,13 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from plantseg_app.algorithms.flooding import flood, scale_sigma, smooth
+from plantseg_app.algorithms.flooding import flood, scale_sigma, smooth_in_blocks
 from plantseg_app.algorithms.nuclei import BOUNDARY_SIGMA
 from plantseg_app.proofread.cell_index import Box
 from plantseg_app.proofread.refusal import Refused
 from plantseg_app.proofread.tissue import Assign, Tissue
+
+_CRUMB = 0.01
 
 
 def grow_parts(tissue: Tissue, box: Box, seeds: NDArray[np.uint32], inside: NDArray[np.bool_]) -> NDArray[np.uint32]:
@@ -25,7 +27,7 @@ def grow_parts(tissue: Tissue, box: Box, seeds: NDArray[np.uint32], inside: NDAr
         0 elsewhere; overwritten.
     """
     if tissue.boundary is not None:
-        relief = smooth(tissue.boundary[box], scale_sigma(BOUNDARY_SIGMA, tissue.spacing))
+        relief = smooth_in_blocks(tissue.boundary[box], scale_sigma(BOUNDARY_SIGMA, tissue.spacing))
     else:
         relief = _necks(inside, tissue.spacing)
     return flood(relief, seeds, np.ascontiguousarray(inside))
@@ -55,8 +57,10 @@ def name_parts(tissue: Tissue, layer: int, box: Box, parts: NDArray[np.uint32], 
         If all would stay one cell.
     """
     n_parts = int(parts.max(initial=0))
-    space = tissue.planes[layer][box]
-    shared = np.array([np.bincount(parts[space == cell], minlength=n_parts + 1)[1:] for cell in cells])
+    shared = np.zeros((len(cells), n_parts), np.int64)
+    for plane, labels in zip(parts, tissue.planes[layer][box], strict=True):
+        for number, cell in enumerate(cells):
+            shared[number] += np.bincount(plane[labels == cell], minlength=n_parts + 1)[1:]
     names = [0] * (n_parts + 1)
     # The largest shares first; the earlier part of equals.
     for place in np.argsort(-shared.T, axis=None, kind="stable"):
@@ -69,3 +73,31 @@ def name_parts(tissue: Tissue, layer: int, box: Box, parts: NDArray[np.uint32], 
     if sum(map(bool, names)) < 2:
         raise Refused("This would leave the cell in one piece.")
     return Assign(layer, box, parts, names)
+
+
+def parts_beside(wall: NDArray[np.bool_], inside: NDArray[np.bool_]) -> NDArray[np.uint32]:
+    """Return the parts 1 ... N into which a wall cuts a body, the voxels of the wall given to the nearest one.
+
+    Pieces of the body that the wall does not touch are 0, and so is everything where it leaves the body in one part.
+    Crumbs between the steps of a slanted wall are no parts.
+    """
+    import cc3d
+
+    rest = inside & ~wall
+    pieces = np.asarray(cc3d.connected_components(rest, connectivity=6, out_dtype=np.uint32))
+    beside = np.unique(pieces[_spread_over_faces(wall)])
+    sizes = np.bincount(pieces.ravel())
+    parts = [int(piece) for piece in beside if piece and sizes[piece] >= _CRUMB * sizes[beside[beside > 0]].max()]
+    if len(parts) < 2:
+        return np.zeros(inside.shape, np.uint32)
+    table = np.zeros(len(sizes), np.uint32)
+    table[parts] = np.arange(1, len(parts) + 1)
+    crumbs = np.isin(pieces, [piece for piece in beside if piece and piece not in parts])
+    # Only the wall and the crumbs are flooded, from the parts beside them.
+    return flood(np.zeros(inside.shape, np.float32), table[pieces], (table[pieces] > 0) | (wall & inside) | crumbs)
+
+
+def _spread_over_faces(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    from scipy.ndimage import binary_dilation
+
+    return np.asarray(binary_dilation(mask))

@@ -16,9 +16,9 @@ from __future__ import annotations
 
 import contextlib
 import getpass
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from numpy.typing import NDArray
 from psygnal import Signal
@@ -26,16 +26,13 @@ from psygnal import Signal
 from plantseg_app.algorithms.flooding import Spacing
 from plantseg_app.proofread import tools as _  # noqa: F401 - the journal and the window name tools by their ids
 from plantseg_app.proofread.delta import Delta
-from plantseg_app.proofread.edit import Edit, corners, now
+from plantseg_app.proofread.edit import Edit, Entries, Marks, corners, now
 from plantseg_app.proofread.history import MEMORY_BYTES, History
 from plantseg_app.proofread.journal import open_journal, saved_record
 from plantseg_app.proofread.log import Log
 from plantseg_app.proofread.refusal import Refused
 from plantseg_app.proofread.tissue import Mark, Tissue
 from plantseg_app.proofread.tool import Tool
-
-T = TypeVar("T")
-Track = Callable[[Sequence[T], str], Iterable[T]]
 
 
 class ProofreadSession:
@@ -130,7 +127,7 @@ class ProofreadSession:
                 followed = history.follow(place, record)
                 if followed is not None:
                     edit, deltas, forward = followed
-                    self._take_over(edit, deltas if place.offset >= opened.contained_up_to else (), forward)
+                    self._follow(edit, deltas, forward, place.offset < opened.contained_up_to)
         except BaseException:
             opened.log.close()
             raise
@@ -166,8 +163,7 @@ class ProofreadSession:
         tissue.begin()
         deltas: list[Delta] = []
         with contextlib.ExitStack() as on_failure:
-            on_failure.callback(self._roll_back, deltas)
-            on_failure.callback(setattr, tissue, "next_id", tissue.next_id)
+            on_failure.callback(self._give_up, deltas, tissue.next_id)
             for change in tool.changes(tissue):
                 deltas.extend(tissue.apply(change))
             marks = self._marks_after(tool)
@@ -176,24 +172,20 @@ class ProofreadSession:
             edit = self._described(tool, deltas, marks)
             self.history.add(edit, deltas)
             on_failure.pop_all()
-        self._set_marks(edit, forward=True)
+        self._set_marks(edit.marks, forward=True)
         self.changed.emit(edit)
         return edit
 
     def undo(self) -> Edit:
         """Take the last correction back, and return it; Refused when there is none."""
         edit, deltas = self.history.next_undo()
-        self._move(deltas[::-1], False, self.history.note_undo)
-        self._set_marks(edit, forward=False)
-        self.changed.emit(edit)
+        self._move(edit, deltas, False, self.history.note_undo)
         return edit
 
     def redo(self) -> Edit:
         """Make the correction again that was undone last, and return it; Refused when there is none."""
         edit, deltas = self.history.next_redo()
-        self._move(deltas, True, self.history.note_redo)
-        self._set_marks(edit, forward=True)
-        self.changed.emit(edit)
+        self._move(edit, deltas, True, self.history.note_redo)
         return edit
 
     # ------------------------------------------------------------------------------------------------ asking
@@ -210,26 +202,43 @@ class ProofreadSession:
 
     # ------------------------------------------------------------------------------------------------ inside
 
-    def _move(self, deltas: Sequence[Delta], forward: bool, note: Callable[[str, str], None]) -> None:
-        """Apply deltas and note it, or do neither."""
+    def _move(self, edit: Edit, deltas: Sequence[Delta], forward: bool, note: Callable[[str, str], None]) -> None:
+        """Do an edit or take it back and note it, or do neither."""
         moved: list[Delta] = []
         with contextlib.ExitStack() as on_failure:
-            on_failure.callback(self._roll_back, moved, not forward)
-            for delta in deltas:
-                self.tissue.move(delta, forward=forward)
+            on_failure.callback(self._take_back, moved, not forward)
+            for delta in deltas if forward else reversed(deltas):
+                self.tissue.move(delta, forward)
                 moved.append(delta)
             note(self.author, now())
             on_failure.pop_all()
+        self._set_entries(edit.entries, forward)
+        self._set_marks(edit.marks, forward)
+        self.changed.emit(edit)
 
-    def _roll_back(self, deltas: Sequence[Delta], forward: bool = False) -> None:
+    def _take_back(self, deltas: Sequence[Delta], forward: bool) -> None:
         for delta in reversed(deltas):
-            self.tissue.move(delta, forward=forward)
+            self.tissue.move(delta, forward)
 
-    def _take_over(self, edit: Edit, deltas: Sequence[Delta], forward: bool) -> None:
-        for delta in deltas if forward else reversed(deltas):
-            self.tissue.move(delta, forward=forward)
-        self._set_marks(edit, forward)
+    def _give_up(self, deltas: Sequence[Delta], next_id: int) -> None:
+        """Bring everything back to before the edit that failed."""
+        self._take_back(deltas, forward=False)
+        for cell, entry in self.tissue.touched.items():
+            self.tissue.index.put(cell, entry)
+        self.tissue.next_id = next_id
+
+    def _follow(self, edit: Edit, deltas: Sequence[Delta], forward: bool, contained: bool) -> None:
+        """Do what the journal says; when it is contained in the labels already, take over its marks alone."""
+        if not contained:
+            for delta in deltas if forward else reversed(deltas):
+                self.tissue.move(delta, forward)
+            self._set_entries(edit.entries, forward)
+        self._set_marks(edit.marks, forward)
         self.tissue.next_id = max(self.tissue.next_id, edit.next_id)
+
+    def _set_entries(self, entries: Entries, forward: bool) -> None:
+        for cell, (before, after) in entries.items():
+            self.tissue.index.put(cell, after if forward else before)
 
     def _marks_after(self, tool: Tool) -> dict[int, tuple[Mark | None, Mark | None]]:
         """Return the marks that change: those that the tool sets, and those of cells that are gone."""
@@ -239,17 +248,15 @@ class ProofreadSession:
         pairs = {cell: (self.marks.get(cell), mark) for cell, mark in wanted.items()}
         return {cell: pair for cell, pair in pairs.items() if pair[0] is not pair[1]}
 
-    def _set_marks(self, edit: Edit, forward: bool) -> None:
-        for cell, (before, after) in edit.marks.items():
+    def _set_marks(self, marks: Marks, forward: bool) -> None:
+        for cell, (before, after) in marks.items():
             mark = after if forward else before
             if mark is None:
                 self.tissue.marks.pop(cell, None)
             else:
                 self.tissue.marks[cell] = mark
 
-    def _described(
-        self, tool: Tool, deltas: Sequence[Delta], marks: dict[int, tuple[Mark | None, Mark | None]]
-    ) -> Edit:
+    def _described(self, tool: Tool, deltas: Sequence[Delta], marks: Marks) -> Edit:
         start, stop = corners(deltas)
         return Edit(
             number=self.history.n_edits + 1,
@@ -258,11 +265,12 @@ class ProofreadSession:
             words=tool.words,
             author=self.author,
             at=now(),
-            cells=tuple(sorted(self.tissue.touched | set(marks))),
+            cells=tuple(sorted({*self.tissue.touched, *marks})),
             start=start,
             stop=stop,
             n_voxels=self.tissue.n_changed,
             n_kept=self.tissue.n_kept,
+            entries={cell: (entry, self.tissue.index.entry(cell)) for cell, entry in self.tissue.touched.items()},
             marks=marks,
             next_id=self.tissue.next_id,
         )

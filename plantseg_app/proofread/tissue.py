@@ -13,6 +13,7 @@ are written here alone, so that the voxels of locked cells cannot change in any 
 from __future__ import annotations
 
 import enum
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -22,11 +23,11 @@ from numpy.typing import NDArray
 from plantseg_app.algorithms.blocks import tile
 from plantseg_app.algorithms.flooding import Spacing
 from plantseg_app.errors import InputError
-from plantseg_app.proofread.cell_index import Box, CellIndex, slab_shape
+from plantseg_app.proofread.cell_index import Box, CellIndex, Entry, slab_shape
 from plantseg_app.proofread.delta import Delta
 from plantseg_app.proofread.refusal import Refused
 
-_SLAB_LIMITS_VOX = (2**14, 2**18)
+_SLAB_LIMITS_VOX = (2**15, 2**18)
 
 
 class Mark(enum.StrEnum):
@@ -93,8 +94,8 @@ class Tissue:
     spacing
         Edge lengths of a voxel (z, y, x).
     touched, n_changed, n_kept
-        Since `begin`: ids that won or lost voxels, the number of voxels that changed, and of those that a tool would
-        have changed were they not of locked cells.
+        Since `begin`: what the index knew before of cells that won or lost voxels, by id; the number of voxels that
+        changed, and of those that a tool would have changed were they not of locked cells.
 
     Parameters
     ----------
@@ -189,10 +190,24 @@ class Tissue:
         Refused
             If the type of the labels cannot hold them.
         """
-        first, self.next_id = self.next_id, self.next_id + count
-        if self.next_id - 1 > np.iinfo(self.planes.dtype).max:
-            raise Refused(f"The labels have no ids left below {np.iinfo(self.planes.dtype).max}; renumber them first.")
-        return list(range(first, self.next_id))
+        first = self.next_id
+        if count:
+            self.reserve(first + count - 1)
+        return list(range(first, first + count))
+
+    def reserve(self, cell: int) -> int:
+        """Return an id after making sure that no other cell gets it.
+
+        Raises
+        ------
+        Refused
+            If the type of the labels cannot hold it.
+        """
+        if cell > np.iinfo(self.planes.dtype).max:
+            most = np.iinfo(self.planes.dtype).max
+            raise Refused(f"These labels hold ids up to {most}, not {cell}; renumber them first.")
+        self.next_id = max(self.next_id, cell + 1)
+        return cell
 
     def box_around(self, cells: Iterable[int], margin_vox: int = 0) -> Box:
         """Return the smallest box around cells, grown by a margin within the image."""
@@ -217,7 +232,7 @@ class Tissue:
 
     def begin(self) -> None:
         """Count anew what changes."""
-        self.touched: set[int] = set()
+        self.touched: dict[int, Entry | None] = {}
         self.n_changed = 0
         self.n_kept = 0
 
@@ -228,71 +243,108 @@ class Tissue:
         """
         shape = tuple(part.stop - part.start for part in change.box)
         few, many = _SLAB_LIMITS_VOX
-        most = min(max(int(np.prod(shape)) // 8, few), many)
-        for block in tile(shape, slab_shape(shape, most)):
-            start = tuple(outer.start + inner.start for outer, inner in zip(change.box, block.inner, strict=True))
-            stop = tuple(outer.start + inner.stop for outer, inner in zip(change.box, block.inner, strict=True))
-            before = self.planes[change.layer][tuple(slice(a, b) for a, b in zip(start, stop, strict=True))]
-            after = self._wanted(change, block.inner, before)
-            if after is not None:
-                delta = Delta.between(self.planes, (change.layer, *start), after[None])
-                self.move(delta, before ^ after)
+        for block in tile(shape, slab_shape(shape, min(max(math.prod(shape) // 4, few), many))):
+            z, y, x = (outer.start + inner.start for outer, inner in zip(change.box, block.inner, strict=True))
+            slab = tuple(slice(a, a + n) for a, n in zip((z, y, x), block.shape, strict=True))
+            space = self.planes[change.layer][slab]
+            if isinstance(change, Rename):
+                moves = self._renamed(change, space)
+            else:
+                moves = self._assigned(change, block.inner, space)
+            if moves is not None:
+                delta = Delta.of((change.layer, z, y, x), space[None], moves.difference[None])
+                space ^= moves.difference
                 yield delta
+                self._note(change.layer, (z, y, x), moves)
 
-    def _wanted(self, change: Change, inner: tuple[slice, ...], before: NDArray[Any]) -> NDArray[Any] | None:
-        """Return the labels of a slab after a change, None when nothing changes there."""
-        if isinstance(change, Rename):
-            where = before == change.old
-            after = np.where(where, before.dtype.type(change.new), before) if where.any() else before
-        else:
-            parts = change.parts[inner].astype(np.intp, copy=False)
-            after = np.where(parts > 0, np.array(change.names, before.dtype)[parts], before)
-        changed = before != after
+    def _renamed(self, change: Rename, space: NDArray[Any]) -> _Moves | None:
+        where = space == change.old
+        if change.old == change.new or not where.any():
+            return None
+        if self.is_locked(change.old) or self.is_locked(change.new):
+            self.n_kept += int(np.count_nonzero(where))
+            return None
+        difference = np.multiply(where, space.dtype.type(change.old ^ change.new), dtype=space.dtype)
+        return _Moves(difference, [(change.old, where)], [(change.new, where)])
+
+    def _assigned(self, change: Assign, inner: tuple[slice, ...], space: NDArray[Any]) -> _Moves | None:
+        parts = change.parts[inner]
+        names = np.array(change.names, space.dtype)
+        difference = np.where(parts > 0, names[parts.astype(np.uint8 if len(names) < 256 else np.intp)], space) ^ space
+        changed = difference != 0
         if not changed.any():
             return None
-        after = self._without_locked(before, after, changed)
-        return after if changed.any() else None
-
-    def _without_locked(self, before: NDArray[Any], after: NDArray[Any], changed: NDArray[np.bool_]) -> NDArray[Any]:
-        """Return `after` with no change to or by locked cells, of which `changed` is cleared."""
-        involved = set(distinct(before[changed])) | set(distinct(after[changed]))
-        locked = [cell for cell in involved if self.is_locked(cell)]
+        before, after = space[changed], space[changed] ^ difference[changed]
+        lost, won = distinct(before), distinct(after)
+        locked = [cell for cell in {*lost, *won} if self.is_locked(cell)]
         if locked:
-            keep = changed & (np.isin(before, locked) | np.isin(after, locked))
+            keep = np.isin(before, locked) | np.isin(after, locked)
             self.n_kept += int(np.count_nonzero(keep))
-            changed &= ~keep
-            return np.where(keep, before, after)
-        return after
+            difference[_spread(changed, keep)] = 0
+            changed = difference != 0
+            if not changed.any():
+                return None
+            before, after = before[~keep], after[~keep]
+            lost, won = distinct(before), distinct(after)
+        return _Moves(
+            difference,
+            [(cell, _spread(changed, before == cell)) for cell in lost],
+            [(cell, _spread(changed, after == cell)) for cell in won],
+        )
 
-    def move(self, delta: Delta, difference: NDArray[Any] | None = None, forward: bool = True) -> None:
-        """Apply a delta, or take it back, and keep the index true.
+    def _note(self, layer: int, start: tuple[int, int, int], moves: _Moves) -> None:
+        """Keep the index true after the labels were changed."""
+        for cell, mask in moves.won:
+            self.n_changed += int(np.count_nonzero(mask))
+            if cell:
+                self.touched.setdefault(cell, self.index.entry(cell))
+                self.index.gain(cell, layer, start, mask)
+        for cell, mask in moves.lost:
+            if cell:
+                self.touched.setdefault(cell, self.index.entry(cell))
+                self.index.lose(cell, start, mask)
 
-        Parameters
-        ----------
-        difference
-            Of the shape (Z, Y, X) of its box, where it is known already.
+    def move(self, delta: Delta, forward: bool) -> None:
+        """Apply a delta, or take it back; the index is the caller's to set.
 
         Raises
         ------
         InputError
             If the labels are not those that it was made on.
         """
-        layer, box, start = delta.start[0], delta.box[1:], delta.start[1:]
-        space = self.planes[layer][box]
-        if difference is None:
-            delta.check(space, forward)
-            difference = delta.difference()[0]
-        changed = difference != 0
-        before = space[changed]
-        after = before ^ difference[changed]
-        space ^= difference
-        won, lost = (set(distinct(ids)) - {0} for ids in (after, before))
-        for cell in sorted(won):
-            self.index.gain(cell, layer, start, _spread(changed, after == cell))
-        for cell in sorted(lost):
-            self.index.lose(cell, start, _spread(changed, before == cell))
-        self.touched |= won | lost
-        self.n_changed += len(before)
+        delta.apply(self.planes, forward)
+
+
+class _Moves(NamedTuple):
+    """What changes in a slab: the exclusive or, and the voxels that ids lose and win."""
+
+    difference: NDArray[Any]
+    lost: list[tuple[int, NDArray[np.bool_]]]
+    won: list[tuple[int, NDArray[np.bool_]]]
+
+
+def cell_under(tissue: Tissue, drawn: Sequence[NDArray[np.int64]], noun: str) -> int:
+    """Return the cell that holds most of what was drawn, the smaller id of equals.
+
+    Parameters
+    ----------
+    drawn
+        Each (N, 3), Z, Y, X.
+    noun
+        What was drawn, for the message.
+
+    Raises
+    ------
+    Refused
+        If no cell is there.
+    """
+    points = np.concatenate(drawn)
+    points = points[((points >= 0) & (points < tissue.shape_vox)).all(1)]
+    ids, counts = np.unique(tissue.planes[:, points[:, 0], points[:, 1], points[:, 2]], return_counts=True)
+    counts[ids == 0] = 0
+    if not counts.any():
+        raise Refused(f"The {noun} touches no cell; draw it inside the cell that is meant.")
+    return int(ids[np.argmax(counts)])
 
 
 def distinct(ids: NDArray[Any]) -> list[int]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import abc
 from collections.abc import Iterator, Mapping
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +18,10 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from plantseg_app.core.registry import Registry
 from plantseg_app.proofread.tissue import Change, Mark, Tissue
 
-__all__ = ["TOOLS", "CellId", "Cells", "Field", "Points", "Tool"]
+__all__ = ["TOOLS", "Axis", "CellId", "Cells", "Field", "Points", "Tool"]
+
+Axis = Literal["z", "y", "x"]
+"""An axis of the image."""
 
 CellId = Annotated[int, Field(ge=1, lt=2**64)]
 """The id of a cell."""
@@ -92,6 +95,11 @@ class Tool(BaseModel, abc.ABC):
 
 TOOLS: Registry[type[Tool]] = Registry("tool")
 """All tools by id; filled by importing `plantseg_app.proofread.tools`."""
+
+
+def field_of(settings: type[BaseModel], name: str) -> Any:
+    """Return a field of other settings with its default, range and help, so that it is not written twice."""
+    return settings.model_fields[name]
 
 
 def listed(cells: tuple[int, ...]) -> str:

@@ -11,11 +11,16 @@ from hypothesis import strategies as st
 from plantseg_app.proofread.refusal import Refused
 from plantseg_app.proofread.session import ProofreadSession
 from plantseg_app.proofread.tool import Tool
+from plantseg_app.proofread.tools.cut import Cut
 from plantseg_app.proofread.tools.delete import Delete
+from plantseg_app.proofread.tools.grow import Grow
 from plantseg_app.proofread.tools.marks import Lock, MarkUnsure, Unmark
 from plantseg_app.proofread.tools.merge import Merge
 from plantseg_app.proofread.tools.paint import Erase, Paint
+from plantseg_app.proofread.tools.relabel import Relabel
+from plantseg_app.proofread.tools.shape import FillHoles, KeepLargest, Smooth
 from plantseg_app.proofread.tools.split import Split
+from plantseg_app.proofread.tools.superpixels import SplitIntoSuperpixels
 
 SHAPE = (3, 6, 7)
 
@@ -35,6 +40,18 @@ tools = st.one_of(
         between=st.none() | st.sampled_from("zyx"),
     ),
     st.builds(Erase, voxels=points, cell=st.none() | ids),
+    st.builds(
+        Cut,
+        lines=st.lists(st.lists(point, min_size=1, max_size=3).map(np.array), min_size=1, max_size=2).map(tuple),
+        across=st.sampled_from("zyx"),
+        cell=st.none() | ids,
+    ),
+    st.builds(SplitIntoSuperpixels, cell=ids),
+    st.builds(Grow, seed=points, reach_vox=st.integers(2, 5)),
+    st.builds(FillHoles, cells=cells, by_slice=st.booleans(), max_size=st.none() | st.integers(0, 3)),
+    st.builds(Smooth, cells=cells, sigma=st.sampled_from([0.5, 1.0])),
+    st.builds(KeepLargest, cells=cells, others=st.sampled_from(["background", "new cells"])),
+    st.builds(Relabel, cell=ids, to=st.none() | st.integers(1, 30)),
     st.builds(Lock, cells=cells),
     st.builds(Unmark, cells=cells),
     st.builds(MarkUnsure, cells=cells),
@@ -47,6 +64,15 @@ def make_labels(seed: int, layered: bool) -> np.ndarray:
     labels = np.repeat(np.repeat(coarse, 2, 2), 2, 3)[..., :7].astype(np.uint32)
     labels[1:][labels[1:] > 0] += 4
     return labels if layered else labels[0]
+
+
+def make_session(seed: int, layered: bool, memory_bytes: int = 2**20) -> ProofreadSession:
+    rng = np.random.default_rng(seed)
+    boundary = rng.random(SHAPE).astype(np.float32) if seed % 3 else None
+    superpixels = rng.integers(0, 9, SHAPE, dtype=np.uint32)
+    return ProofreadSession(
+        make_labels(seed, layered), boundary=boundary, superpixels=superpixels, memory_bytes=memory_bytes
+    )
 
 
 def check_index(session: ProofreadSession) -> None:
@@ -97,7 +123,7 @@ def do_all(session: ProofreadSession, sequence: list[Tool]) -> list[tuple[bytes,
     memory=st.sampled_from([0, 2**20]),
 )
 def test_undo_and_redo_go_through_the_same_states(seed: int, layered: bool, sequence: list[Tool], memory: int) -> None:
-    session = ProofreadSession(make_labels(seed, layered), memory_bytes=memory)
+    session = make_session(seed, layered, memory)
     states = do_all(session, sequence)
     for state in states[-2::-1]:
         session.undo()
@@ -118,7 +144,7 @@ def test_a_journal_brings_labels_marks_and_history_back(
 ) -> None:
     path = tmp_path / "leaf.corrections.jsonl"
     path.unlink(missing_ok=True)
-    session = ProofreadSession(make_labels(seed, layered))
+    session = make_session(seed, layered)
     session.open_journal(path)
     states = do_all(session, sequence)
     back = min(back, len(states) - 1)
@@ -126,7 +152,7 @@ def test_a_journal_brings_labels_marks_and_history_back(
         session.undo()
     session.close()
 
-    again = ProofreadSession(make_labels(seed, layered))
+    again = make_session(seed, layered)
     assert again.open_journal(path) == len(states) - 1 - back
     assert (again.labels.tobytes(), dict(again.marks)) == states[-1 - back]
     assert again.tissue.next_id == session.tissue.next_id

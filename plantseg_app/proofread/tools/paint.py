@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,9 +13,7 @@ from plantseg_app.proofread.layer_room import layer_with_room, move_to_layer
 from plantseg_app.proofread.refusal import Refused
 from plantseg_app.proofread.slices import fill_between
 from plantseg_app.proofread.tissue import Assign, Change, Tissue
-from plantseg_app.proofread.tool import CellId, Field, Points, Tool
-
-Axis = Literal["z", "y", "x"]
+from plantseg_app.proofread.tool import Axis, CellId, Field, Points, Tool
 
 
 class Paint(Tool):

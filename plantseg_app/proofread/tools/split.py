@@ -9,7 +9,7 @@ import numpy as np
 
 from plantseg_app.proofread.parting import grow_parts, name_parts
 from plantseg_app.proofread.refusal import Refused
-from plantseg_app.proofread.tissue import Change, Tissue
+from plantseg_app.proofread.tissue import Change, Tissue, cell_under
 from plantseg_app.proofread.tool import CellId, Field, Points, Tool, listed
 
 
@@ -36,7 +36,7 @@ class Split(Tool):
             raise Refused("The scribbles lie on objects of different layers; choose the one to split.")
         layer = layers.pop()
         box = tissue.box_around(cells)
-        inside = np.isin(tissue.planes[layer][box], cells)
+        inside = tissue.mask_of(cells, box)
         seeds = np.zeros(inside.shape, np.uint32)
         corner = [part.start for part in box]
         for number, scribble in enumerate(self.scribbles, start=1):
@@ -50,16 +50,13 @@ class Split(Tool):
         yield name_parts(tissue, layer, box, grow_parts(tissue, box, seeds, inside), cells)
 
     def _cells_under(self, tissue: Tissue) -> list[int]:
-        points = np.concatenate(self.scribbles)
-        cells = tissue.cells_under(points)
+        cells = tissue.cells_under(np.concatenate(self.scribbles))
         if not cells:
             raise Refused("The scribbles touch no cell; draw them inside the cell to split.")
         if not tissue.is_layered:
             return cells
         # Objects that overlap cannot be told apart by a click: the one that holds most of the scribbles is meant.
-        inside = points[((points >= 0) & (points < tissue.shape_vox)).all(1)]
-        met = tissue.planes[:, inside[:, 0], inside[:, 1], inside[:, 2]]
-        return [max(cells, key=lambda cell: int(np.count_nonzero(met == cell)))]
+        return [cell_under(tissue, self.scribbles, "scribble")]
 
     @property
     def words(self) -> str:
