@@ -66,7 +66,7 @@ class FieldDescription:
     exclusive_minimum
         Whether `minimum` itself is not allowed.
     choices
-        The allowed words; empty unless the type is ``choice``.
+        The allowed words or numbers; empty unless the type is ``choice``.
     length
         How many values ``numbers`` and ``integers`` take, or each entry of a ``list`` whose entries are lists.
     unit
@@ -90,7 +90,7 @@ class FieldDescription:
     minimum: float | None = None
     maximum: float | None = None
     exclusive_minimum: bool = False
-    choices: tuple[str, ...] = ()
+    choices: tuple[str | int, ...] = ()
     length: int | None = None
     unit: str = ""
     advanced: bool = False
@@ -100,7 +100,7 @@ class FieldDescription:
     def range_text(self) -> str:
         """The allowed values in a few words: ``0 to 1``, ``one of a, b``, or "" when anything goes."""
         if self.choices:
-            return "one of " + ", ".join(self.choices)
+            return "one of " + ", ".join(map(str, self.choices))
         if self.minimum is not None and self.maximum is not None:
             above = "above " if self.exclusive_minimum else ""
             return f"{above}{self.minimum:g} to {self.maximum:g}"
@@ -246,10 +246,8 @@ def _length(value: dict[str, Any], scalar: dict[str, Any]) -> int | None:
     return len(fixed) if fixed else None
 
 
-def _choices(scalar: dict[str, Any]) -> tuple[str, ...]:
-    if "const" in scalar:
-        return (str(scalar["const"]),)
-    return tuple(str(choice) for choice in scalar.get("enum", ()))
+def _choices(scalar: dict[str, Any]) -> tuple[str | int, ...]:
+    return (scalar["const"],) if "const" in scalar else tuple(scalar.get("enum", ()))
 
 
 def _type_name(value: dict[str, Any], scalar: dict[str, Any]) -> FieldType:

@@ -277,7 +277,10 @@ def read_stack(files: StackFiles, settings: DataSettings) -> Stack:
         labels, known = read_labels(files, settings.ignore_label)
     image = raw.data if raw.data.ndim == 4 else raw.data[None]
     if image.shape[1:] != labels.shape:
-        raise InputError(f"{raw.name}: the image is {image.shape[1:]} voxels (Z, Y, X), its labels {labels.shape}.")
+        raise InputError(
+            f"{raw.name}: the image is {image.shape[1:]} voxels (Z, Y, X), its labels {labels.shape}."
+            f"{_layered_hint(image.shape[1:], labels.shape, table is not None)}"
+        )
     spacing = raw.voxel_size_um
     if settings.voxel_size_um is not None:
         image, labels, known = _rescaled(image, labels, known, raw, settings.voxel_size_um)
@@ -286,6 +289,17 @@ def read_stack(files: StackFiles, settings: DataSettings) -> Stack:
     made = Stack.from_arrays(image, labels, known, normalisation, spacing, raw.name)
     source = str(Path(files.path or files.image).resolve())
     return dataclasses.replace(made, source=source, share=files.share, table=table)
+
+
+def _layered_hint(image: tuple[int, ...], labels: tuple[int, ...], is_layered: bool) -> str:
+    """Say what to change where planes of objects were taken for slices, or slices for planes."""
+    if image[1:] != labels[1:]:
+        return ""
+    if not is_layered and image[0] == 1:
+        return " If each plane of the labels shows an object, or objects that may overlap, set layered: true for them."
+    if is_layered and labels[0] == 1:
+        return " Planes of objects go with an image of one slice; set layered: false if they are slices of labels."
+    return ""
 
 
 def _rescaled(

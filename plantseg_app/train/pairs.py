@@ -19,10 +19,11 @@ from pathlib import Path
 from plantseg_app.core.volume import Kind, Volume
 from plantseg_app.errors import PlantSegError, RequestError
 from plantseg_app.io import inspect_image, write_volume
+from plantseg_app.train.label_files import are_planes_over, looks_layered
 from plantseg_app.train.settings import StackFiles
 
 _LABELS = re.compile(
-    r"(?i)(?<![a-z])(labels?|cells?|seg|segmentation|truth|gt|mask|masks|annotation|instances)(?![a-z])"
+    r"(?i)(?<![a-z])(labels?|cells?|objects?|layers|seg|segmentation|truth|gt|masks?|annotation|instances)(?![a-z])"
 )
 _IMAGES = re.compile(r"(?i)(?<![a-z])(raw|images?|img|stack|membranes?|input)(?![a-z])")
 _LABEL_SETS = frozenset({"label", "labels", "segmentation", "seg"})
@@ -37,7 +38,10 @@ class Pairs:
 
 
 def pair_files(paths: Sequence[Path]) -> Pairs:
-    """Sort files into labelled stacks: HDF5 files that hold both, and images with labels that are named alike."""
+    """Sort files into labelled stacks: HDF5 files that hold both, and images with labels that are named alike.
+
+    Labels that must be planes of objects that may overlap are marked as such.
+    """
     both = [path for path in paths if holds_labels(path)]
     single = [path for path in paths if path not in both]
     labels = [path for path in single if _LABELS.search(path.stem)]
@@ -54,10 +58,23 @@ def pair_files(paths: Sequence[Path]) -> Pairs:
         if image is not None and image not in used:
             stacks.append(StackFiles(image=str(image), labels=str(path)))
             used |= {image, path}
-    left = tuple(path for path in paths if path not in used)
-    if len(left) == 2 and len(paths) == 2 and (chosen := _two(*left)) is not None:
-        return Pairs((chosen,), ())
-    return Pairs(tuple(stacks), left)
+    left = [path for path in paths if path not in used]
+    # Two files that were chosen together, or two of one name in folders whose names say nothing.
+    twins = [left] if len(paths) == 2 else [[b for b in left if b.name == a.name] for a in left]
+    for pair in twins:
+        if len(pair) == 2 and not used & set(pair) and (chosen := _two(*pair)) is not None:
+            stacks.append(chosen)
+            used |= set(pair)
+    return Pairs(tuple(_marked(files) for files in stacks), tuple(path for path in left if path not in used))
+
+
+def _marked(files: StackFiles) -> StackFiles:
+    """Return the files with a mark if the labels must be planes of objects."""
+    try:
+        return files.model_copy(update={"layered": looks_layered(files)})
+    except PlantSegError:
+        # Whoever reads them will say what is wrong.
+        return files
 
 
 def _lies_with_labels(path: Path) -> bool:
@@ -68,10 +85,21 @@ def _lies_with_labels(path: Path) -> bool:
 def _two(first: Path, second: Path) -> StackFiles | None:
     """Return the stack that two files make whose names have nothing in common, if one of them is clearly the labels."""
     are_labels = [_is_labels(path) for path in (first, second)]
+    if not any(are_labels):
+        are_labels = _which_is_planes(first, second)
     if are_labels[0] == are_labels[1]:
         return None
     image, labels = (second, first) if are_labels[0] else (first, second)
     return StackFiles(image=str(image), labels=str(labels))
+
+
+def _which_is_planes(first: Path, second: Path) -> list[bool]:
+    """Return which of two files holds planes of objects over the single slice of the other."""
+    try:
+        infos = inspect_image(first), inspect_image(second)
+    except PlantSegError:
+        return [False, False]
+    return [are_planes_over(infos[0], infos[1]), are_planes_over(infos[1], infos[0])]
 
 
 def _is_labels(path: Path) -> bool:
@@ -82,7 +110,7 @@ def _is_labels(path: Path) -> bool:
         image = inspect_image(path).image
     except PlantSegError:
         return False
-    return image.kind == Kind.LABELS or image.dtype in ("uint32", "uint64", "int32", "int64")
+    return image.kind in (Kind.LABELS, Kind.LAYERED_LABELS) or image.dtype in ("uint32", "uint64", "int32", "int64")
 
 
 def holds_labels(path: Path) -> bool:
@@ -105,7 +133,7 @@ def write_pair(path: Path, image: Volume, labels: Volume) -> StackFiles:
     path
         The file; replaced as a whole.
     image, labels
-        ([C,] Z, Y, X) and (Z, Y, X). Cells of a crop take the same crop of the image along.
+        ([C,] Z, Y, X) and ([L,] Z, Y, X). Cells of a crop take the same crop of the image along.
 
     Raises
     ------
@@ -129,7 +157,8 @@ def write_pair(path: Path, image: Volume, labels: Volume) -> StackFiles:
         os.replace(partial, path)
     finally:
         partial.unlink(missing_ok=True)
-    return StackFiles(path=str(path), channel="all" if image.data.ndim == 4 else None)
+    layered = labels.kind is Kind.LAYERED_LABELS
+    return StackFiles(path=str(path), channel="all" if image.data.ndim == 4 else None, layered=layered)
 
 
 def _core(path: Path) -> str:

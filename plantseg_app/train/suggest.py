@@ -3,8 +3,10 @@
 >>> from plantseg_app.train.settings import PatchSettings
 >>> suited_patches(PatchSettings(), is_2d=True).shape_vox
 (1, 96, 96)
->>> suited_patches(PatchSettings(shape_vox=(1, 256, 256)), is_2d=False).shape_vox
-(32, 256, 256)
+>>> suited_patches(PatchSettings(), is_2d=True, sees_objects=True).shape_vox
+(1, 256, 256)
+>>> suited_patches(PatchSettings(shape_vox=(1, 128, 128)), is_2d=False).shape_vox
+(32, 128, 128)
 >>> suggested_rate(fine_tunes=True) < suggested_rate(fine_tunes=False)
 True
 """
@@ -16,15 +18,29 @@ from pathlib import Path
 from plantseg_app.train.settings import OptimiserSettings, PatchSettings
 
 _FINE_TUNING_RATE = 3e-4
+# What learns which objects are neighbours must see several of them, each as a whole.
+_OBJECTS_VOX = 256
 
 
-def suited_patches(patches: PatchSettings, is_2d: bool) -> PatchSettings:
-    """Return `patches` with a depth that a network takes: one slice in 2D, several in 3D."""
+def suited_patches(patches: PatchSettings, is_2d: bool, sees_objects: bool = False) -> PatchSettings:
+    """Return `patches` as a network takes them: one slice in 2D, several in 3D, and large where it must see objects.
+
+    Parameters
+    ----------
+    patches
+        The present ones; a size in the plane that a person chose is left as it is.
+    is_2d
+        Whether the network sees single slices.
+    sees_objects
+        Whether it must see several whole objects in a patch.
+    """
+    usual = PatchSettings().shape_vox
     z, y, x = patches.shape_vox
-    if is_2d == (z == 1):
-        return patches
-    depth = 1 if is_2d else PatchSettings().shape_vox[0]
-    return patches.model_copy(update={"shape_vox": (depth, y, x)})
+    if is_2d != (z == 1):
+        z = 1 if is_2d else usual[0]
+    if (y, x) in (usual[1:], (_OBJECTS_VOX, _OBJECTS_VOX)):
+        y, x = (_OBJECTS_VOX, _OBJECTS_VOX) if sees_objects else usual[1:]
+    return patches if (z, y, x) == patches.shape_vox else patches.model_copy(update={"shape_vox": (z, y, x)})
 
 
 def suggested_rate(fine_tunes: bool) -> float:

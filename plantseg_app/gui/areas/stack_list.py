@@ -59,9 +59,11 @@ class StackList(QWidget):
         self.list.setMinimumHeight(_LEAST_HEIGHT_PX)
         header = self.list.horizontalHeader()
         header.setSectionResizeMode(QHeaderView.ResizeMode.Stretch)
-        header.setSectionResizeMode(2, QHeaderView.ResizeMode.ResizeToContents)
+        for column in (2, 3):
+            header.setSectionResizeMode(column, QHeaderView.ResizeMode.ResizeToContents)
         self.hint = sentence(
-            "Drop HDF5 files that hold both, or images and their labels: a.tif goes with a_labels.tif or a_cells.tif."
+            "Drop HDF5 files that hold both, or images and their labels: a.tif goes with a_labels.tif or a_cells.tif. "
+            "Cells that overlap are stacks of masks, one a plane."
         )
         self.add_button = button("&Add files…", "Choose images and their labels, or HDF5 files that hold both.")
         self.add_folder_button = button("A&dd folder…", "Use all pairs of a folder.")

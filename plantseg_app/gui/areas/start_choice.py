@@ -9,6 +9,7 @@ from PySide6.QtCore import Qt, Signal
 from PySide6.QtGui import QCursor, QGuiApplication
 from PySide6.QtWidgets import QComboBox, QVBoxLayout, QWidget
 
+from plantseg_app.core.volume import Kind
 from plantseg_app.gui.forms.step_form import StepForm
 from plantseg_app.gui.widgets import sentence
 from plantseg_app.steps.predict.predict import Predict
@@ -16,6 +17,8 @@ from plantseg_app.zoo.card import ModelCard
 from plantseg_app.zoo.catalogue import list_models
 
 _SCRATCH = ""
+# The kind of network that learns objects that overlap.
+_LAYERING = "layering"
 
 
 class StartChoice(QWidget):
@@ -72,6 +75,18 @@ class StartChoice(QWidget):
         if self.card is not None:
             return self.card.dimensionality == "2D"
         return bool(self.form is not None and self.form.is_valid and self.form.step().is_2d)
+
+    @property
+    def learns_overlaps(self) -> bool:
+        """Whether the network learns objects that overlap."""
+        if self.card is not None:
+            return any(output.kind is Kind.LAYERS for output in self.card.outputs)
+        return bool(self.form is not None and self.form.is_valid and self.form.step().learns_overlaps)
+
+    def take_overlaps(self) -> None:
+        """Choose a network from scratch that learns objects that overlap."""
+        self.box.setCurrentIndex(self.box.findData(_SCRATCH))
+        self.family_box.setCurrentIndex(self.family_box.findData(_LAYERING))
 
     def settings(self) -> dict[str, Any]:
         """Return the entries `start_from` and `family` of the training settings.

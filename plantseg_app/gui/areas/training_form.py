@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel
-from PySide6.QtCore import Signal
+from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import QFormLayout, QLineEdit, QVBoxLayout, QWidget
 
 from plantseg_app.errors import RequestError
@@ -19,7 +19,7 @@ from plantseg_app.gui.areas.start_choice import StartChoice
 from plantseg_app.gui.forms.fold import Fold
 from plantseg_app.gui.forms.step_form import StepForm
 from plantseg_app.gui.path_line import PathLine
-from plantseg_app.gui.widgets import heading, sentence
+from plantseg_app.gui.widgets import button, heading, sentence
 from plantseg_app.gui.workbench import Workbench
 from plantseg_app.paths import trainings_dir
 from plantseg_app.train.settings import DataSettings, OptimiserSettings, PatchSettings, SplitSettings, TrainSettings
@@ -82,7 +82,9 @@ class TrainingForm(QWidget):
         column.addWidget(heading("Images with cells"))
         column.addWidget(self.stacks)
         self.split_text = sentence("A part is cut off to judge the network:")
-        widgets: list[QWidget] = [self.split_text, self.split, heading("Start from"), self.start, heading("Training")]
+        self.overlaps = self._overlaps_notice()
+        widgets: list[QWidget] = [self.split_text, self.split, heading("Start from"), self.start, self.overlaps]
+        widgets.append(heading("Training"))
         for widget in widgets:
             column.addWidget(widget)
         for form in self.main.values():
@@ -96,6 +98,22 @@ class TrainingForm(QWidget):
             for widget in inside:
                 fold.column.addWidget(widget)
             column.addWidget(fold)
+
+    def _overlaps_notice(self) -> QWidget:
+        notice = QWidget()
+        column = QVBoxLayout(notice)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.addWidget(
+            sentence(
+                "Some stacks hold objects that may overlap, which this network cannot learn. A layering network can: "
+                "it brings those that touch or cross into different layers."
+            )
+        )
+        self.overlaps_button = button("Take a &layering network", "Train a layering network from scratch.")
+        self.overlaps_button.clicked.connect(self.start.take_overlaps)
+        column.addWidget(self.overlaps_button, 0, Qt.AlignmentFlag.AlignLeft)
+        notice.setVisible(False)
+        return notice
 
     def _folds(self) -> list[tuple[str, list[QWidget]]]:
         advanced: list[QWidget] = [heading("Where"), self.place, heading("Data"), self.data]
@@ -116,7 +134,12 @@ class TrainingForm(QWidget):
     def _show_split(self) -> None:
         for widget in (self.split_text, self.split):
             widget.setVisible(not self.stacks.table.judging())
+        self._show_overlaps()
         self.changed.emit()
+
+    def _show_overlaps(self) -> None:
+        """Say when the network cannot learn what the stacks hold, and offer one that can."""
+        self.overlaps.setVisible(self.stacks.table.has_overlaps and not self.start.learns_overlaps)
 
     def _suit_start(self) -> None:
         """Bring patches and rate to what the start needs; what a person set besides stays."""
@@ -124,12 +147,13 @@ class TrainingForm(QWidget):
         patches: StepForm[PatchSettings] = self.main["patches"]
         optimiser: StepForm[OptimiserSettings] = self.main["optimiser"]
         if patches.is_valid:
-            patches.set_step(suited_patches(patches.step(), self.start.is_2d))
+            patches.set_step(suited_patches(patches.step(), self.start.is_2d, self.start.learns_overlaps))
         if optimiser.is_valid and optimiser.step().rate in (suggested_rate(True), suggested_rate(False)):
             optimiser.set_step(optimiser.step().model_copy(update={"rate": suggested_rate(card is not None)}))
         if card is not None and self.card.is_valid:
             channels = tuple(channel.name for channel in card.inputs)
             self.card.set_step(self.card.step().model_copy(update={"channels": channels}))
+        self._show_overlaps()
         self.changed.emit()
 
     # ------------------------------------------------------------------------------------------------ values

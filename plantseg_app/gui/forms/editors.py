@@ -125,24 +125,25 @@ class BooleanEditor(Editor):
 
 
 class ChoiceEditor(Editor):
-    """One of a few words."""
+    """One of a few words or numbers."""
 
     def __init__(self, field: FieldDescription) -> None:
         super().__init__(field)
         self.box = QComboBox()
-        for word in field.choices:
-            self.box.addItem(UNITS.get(word, word), word)
-        self.is_wide = max(len(word) for word in field.choices) > _LONG_WORD
+        for choice in field.choices:
+            word = str(choice)
+            self.box.addItem(UNITS.get(word, word), choice)
+        self.is_wide = max(len(str(choice)) for choice in field.choices) > _LONG_WORD
         guard_wheel(self.box)
         self._hold(self.box)
         self.box.activated.connect(self.edited)
 
-    def value(self) -> str:
-        """Return the word."""
-        return str(self.box.currentData())
+    def value(self) -> Any:
+        """Return the word or number."""
+        return self.box.currentData()
 
     def set_value(self, value: Any) -> None:
-        """Choose a word."""
+        """Choose a word or number."""
         self.box.setCurrentIndex(self.box.findData(value))
 
     def controls(self) -> Sequence[tuple[QWidget, str]]:

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import tifffile
 from pytestqt.qtbot import QtBot
 
 from plantseg_app.core.volume import Kind, Volume
@@ -216,7 +217,7 @@ def test_the_form_is_the_settings(form: Any, pair: tuple[Volume, Volume], tmp_pa
     write_pair(tmp_path / "other.h5", *pair)
     form.stacks.take_paths([tmp_path / "other.h5"])
     table = form.stacks.table
-    assert table.setData(table.index(1, 2), Qt.CheckState.Checked.value, Qt.ItemDataRole.CheckStateRole)
+    assert table.setData(table.index(1, 3), Qt.CheckState.Checked.value, Qt.ItemDataRole.CheckStateRole)
     data = form.settings().data
     assert [Path(files.path).name for files in data.train] == ["stack.h5"]
     assert [Path(files.path).name for files in data.validation] == ["other.h5"]
@@ -231,6 +232,86 @@ def test_the_form_is_the_settings(form: Any, pair: tuple[Volume, Volume], tmp_pa
     assert fine.optimiser.rate < plain.optimiser.rate
     form.start.box.setCurrentIndex(form.start.box.findData("membranes-3d"))
     assert form.settings().patches.shape_vox[0] > 1
+
+
+def mask_stack(folder: Path, name: str, seed: int) -> tuple[Path, Path]:
+    """Write an image of bars that cross, and their masks, one a plane."""
+    rng = np.random.default_rng(seed)
+    masks = np.zeros((4, 64, 80), np.uint8)
+    for mask in masks[:2]:
+        y, x = rng.integers(4, 50, 2)
+        mask[y : y + 6, 4:76] = 255
+    for mask in masks[2:]:
+        x = rng.integers(4, 70)
+        mask[4:60, x : x + 6] = 255
+    paths = folder / "brightfield" / name, folder / "worms" / name
+    for path, array in zip(paths, (40 + 2 * masks.sum(0, dtype=np.uint16), masks), strict=True):
+        path.parent.mkdir(exist_ok=True)
+        tifffile.imwrite(path, array.astype(np.uint8), photometric="minisblack")
+    return paths
+
+
+def test_masks_that_overlap_train_a_layering_network(
+    area: Any, bench: Any, home: Path, tmp_path: Path, qtbot: QtBot
+) -> None:
+    from PySide6.QtCore import Qt
+
+    from plantseg_app.zoo.card import ModelCard
+
+    form, table = area.form, area.form.stacks.table
+    for number in range(2):
+        mask_stack(tmp_path, f"well{number}.tif", number)
+    # The names of the folders say nothing: several planes over one slice do.
+    area.take_paths([tmp_path / "brightfield", tmp_path / "worms"])
+    assert bench.warned == []
+    assert [(row.image_name, row.files.layered) for row in table.rows] == [("well0.tif", True), ("well1.tif", True)]
+    assert table.data(table.index(0, 2), Qt.ItemDataRole.CheckStateRole) == Qt.CheckState.Checked
+    assert form.overlaps.isVisible()
+    assert table.setData(table.index(1, 3), Qt.CheckState.Checked.value, Qt.ItemDataRole.CheckStateRole)
+    qtbot.mouseClick(form.overlaps_button, Qt.MouseButton.LeftButton)
+    assert not form.overlaps.isVisible()
+    assert form.settings().family["kind"] == "layering"
+    assert form.settings().patches.shape_vox == (1, 256, 256)
+    # A model that learns them needs no advice, and one that does not gets it.
+    form.start.box.setCurrentIndex(form.start.box.findData("worms-layering"))
+    assert not form.overlaps.isVisible()
+    form.start.box.setCurrentIndex(form.start.box.findData("membranes-2d"))
+    assert form.overlaps.isVisible()
+    qtbot.mouseClick(form.overlaps_button, Qt.MouseButton.LeftButton)
+
+    form.name.setText("worms")
+    change(form.start.form, feature_maps=(4, 8), n_layers=4)
+    change(form.main["patches"], shape_vox=(1, 32, 32))
+    change(form.main["stopping"], steps=8)
+    change(form.main["validation"], every=4)
+    area.start()
+    wait_for_end(area, qtbot)
+    assert bench.warned == []
+    assert ModelCard.read(home / "trainings" / "worms").family["kind"] == "layering"
+
+    # Without the tick the planes are slices, and the sentence says what to change.
+    assert table.setData(table.index(0, 2), Qt.CheckState.Unchecked.value, Qt.ItemDataRole.CheckStateRole)
+    area.form.name.setText("slices")
+    area.start()
+    wait_for_end(area, qtbot)
+    assert "layered" in bench.warned[-1]
+
+
+def test_the_open_image_with_objects_that_overlap_becomes_a_stack(form: Any, bench: Any, qtbot: QtBot) -> None:
+    from plantseg_app.gui.document import OpenImage
+    from plantseg_app.train.data import read_stack
+    from plantseg_app.train.settings import DataSettings
+
+    planes = np.zeros((2, 1, 12, 20), np.uint32)
+    planes[0, 0, 2:8], planes[1, 0, :, 4:9] = 1, 2
+    bench.document.add_image(OpenImage("well", "membranes", Volume(planes.any(0).astype(np.uint8), Kind.RAW)))
+    bench.document.add_image(OpenImage("worms", "labels", Volume(planes, Kind.LAYERED_LABELS)))
+    form.stacks.open_button.click()
+    qtbot.waitUntil(lambda: len(form.stacks.table.rows) == 2, timeout=30_000)
+    files = form.stacks.table.rows[1].files
+    assert files.layered
+    stack = read_stack(files, DataSettings())
+    np.testing.assert_array_equal(stack.objects(stack.labels), planes)
 
 
 def test_the_open_image_with_its_cells_becomes_a_stack(
