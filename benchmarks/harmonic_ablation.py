@@ -20,7 +20,7 @@ from pathlib import Path
 
 import numpy as np
 
-from plantseg_app.algorithms.instances import InstanceRules, find_instances, instance_confidence
+from plantseg_app.algorithms.instances import ByMeanShift, InstanceRules, find_instances, instance_confidence
 from plantseg_app.algorithms.resample import NEAREST, resample
 from plantseg_app.core.context import QuietContext
 from plantseg_app.core.volume import Kind
@@ -52,7 +52,8 @@ PUBLISHED = {
     "SinConv": (0.724, 0.900), "CoordConv": (0.436, 0.631), "no guides": (0.028, 0.063),
     "random, 0 to 50": (0.078, 0.115), "low, 0 to 10": (0.273, 0.498), "high, 40 to 50": (0.001, 0.002),
 }  # fmt: skip
-RULES = InstanceRules(bandwidth=0.5, min_size=60, min_seed_points=5, fills_foreground=True)
+CLUSTERING = ByMeanShift(0.5, min_seed_points=5)
+RULES = InstanceRules(min_size=60, fills_foreground=True)
 
 
 def read_part(folder):
@@ -90,7 +91,7 @@ def score(folder, stacks):
     for stack in stacks:
         image = stack.image.astype(np.float32)
         embedding = predict_tiled(network, family, image, context, options)
-        found = find_instances(embedding, image[0] > 0.5, RULES)
+        found = find_instances(embedding, image[0] > 0.5, CLUSTERING, RULES)
         confidence = instance_confidence(embedding, found, RULES.bandwidth)
         tables.append(count_contingency(found, stack.labels))
         ranks.append({name: float(confidence[name]) for name in range(1, len(confidence))})

@@ -1,17 +1,18 @@
-"""From an embedding to labelled objects by mean shift, and how sure each object is. Knows arrays alone.
+"""From an embedding to labelled objects by any clustering, and how sure each object is. Knows arrays alone.
+
+What all clusterings share is here: foreground and background, small objects, pieces, slices and overlapping frames. A
+`Clustering` does the rest for one view.
 
 >>> embedding = np.zeros((2, 1, 4, 8), np.float32)
 >>> embedding[0, ..., 5:] = 1
->>> find_instances(embedding, np.ones((1, 4, 8), bool), InstanceRules(min_size=1))[0, 0].tolist()
+>>> find_instances(embedding, np.ones((1, 4, 8), bool), ByMeanShift(0.5), InstanceRules(min_size=1))[0, 0].tolist()
 [1, 1, 1, 1, 1, 2, 2, 2]
 """
 
 from __future__ import annotations
 
 import dataclasses
-import heapq
-import itertools
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,26 +22,63 @@ from plantseg_app.algorithms.flooding import flood
 from plantseg_app.algorithms.frames import Piece, View, owners_of, stitch, views_of
 from plantseg_app.algorithms.labels import drop_small, number_consecutively, split_components
 from plantseg_app.algorithms.mean_shift import Seeding, mean_shift
+from plantseg_app.algorithms.merging import embedding_sums, join_touching
 from plantseg_app.core.fields import DEFAULT_MIN_SIZE
 
 DEFAULT_BANDWIDTH = 0.5
 DEFAULT_STITCH_IOU = 0.5
 
 
+class Clustering(Protocol):
+    """How the voxels of one view become objects."""
+
+    def __call__(self, view: View, inside: NDArray[np.bool_], check: Check) -> NDArray[np.uint32]:
+        """Return (Z, Y, X) labels of the view, dense from 1; 0 outside and where there is no object.
+
+        Parameters
+        ----------
+        view
+            The embedding of a part of the image, and which part.
+        inside
+            (Z, Y, X), the voxels of the part that are to be clustered.
+        check
+            Called between stages; may raise to stop.
+        """
+
+
 @dataclasses.dataclass(frozen=True)
-class InstanceRules:
-    """How objects are found.
+class ByMeanShift:
+    """Clustering by mean shift (`plantseg_app.algorithms.mean_shift`).
 
     Attributes
     ----------
     bandwidth
         Euclidean distance within which embeddings belong together.
+    seeding, min_seed_points
+        As in `mean_shift`.
+    """
+
+    bandwidth: float = DEFAULT_BANDWIDTH
+    seeding: Seeding = "points"
+    min_seed_points: int = 1
+
+    def __call__(self, view: View, inside: NDArray[np.bool_], check: Check) -> NDArray[np.uint32]:
+        """Return the labels of the view."""
+        points = np.ascontiguousarray(view.embedding[:, inside].T)
+        found = mean_shift(points, self.bandwidth, self.seeding, self.min_seed_points, check=check)
+        labels = np.zeros(inside.shape, np.uint32)
+        labels[inside] = found.labels.astype(np.uint32) + 1
+        return labels
+
+
+@dataclasses.dataclass(frozen=True)
+class InstanceRules:
+    """What becomes of clusters.
+
+    Attributes
+    ----------
     min_size
         Objects with fewer voxels vanish.
-    seeding
-        Where the search starts, as in `mean_shift`.
-    min_seed_points
-        Cells of embedding space with fewer points start no search.
     join_distance
         Objects that touch, and whose mean embeddings lie closer than this, become one, the closest first; 0: none.
     fills_foreground
@@ -54,23 +92,27 @@ class InstanceRules:
         Where two frames see the same voxels, objects that agree to this intersection over union are one.
     links_slices
         Whether objects of slices that were clustered apart are joined where they agree likewise.
+    largest_is_background
+        Whether the largest cluster is background where no foreground is given; otherwise it is an object as any.
+    background_distance
+        Clusters whose mean embeddings lie closer than this to that of the background are background, too.
     """
 
-    bandwidth: float = DEFAULT_BANDWIDTH
     min_size: int = DEFAULT_MIN_SIZE
-    seeding: Seeding = "points"
-    min_seed_points: int = 1
     join_distance: float = 0.0
     fills_foreground: bool = False
     splits: bool = False
     by_slice: bool = False
     stitch_iou: float = DEFAULT_STITCH_IOU
     links_slices: bool = False
+    largest_is_background: bool = True
+    background_distance: float = 0.0
 
 
 def find_instances(
     embedding: NDArray[Any],
     inside: NDArray[np.bool_] | None,
+    clustering: Clustering,
     rules: InstanceRules,
     n_channels: int | None = None,
     check: Check = never_stop,
@@ -82,19 +124,21 @@ def find_instances(
     embedding
         (C, Z, Y, X), or overlapping frames in layers (`plantseg_app.algorithms.frames`).
     inside
-        (Z, Y, X), the foreground; without it, the largest cluster of each frame is background.
+        (Z, Y, X), the foreground; None: everywhere.
+    clustering
+        How the voxels of a view are clustered.
     rules
-        How.
+        What becomes of the clusters.
     n_channels
         Channels of one frame's embedding; None: there is one frame.
     check
-        Called between moves of the search; may raise to stop.
+        Called between stages; may raise to stop.
     """
     shape = (embedding.shape[1], embedding.shape[2], embedding.shape[3])
     pieces = []
     for view in _views(embedding, n_channels, rules.by_slice):
         check()
-        pieces.append(Piece(view.part, _cluster(view, inside, rules, check)))
+        pieces.append(Piece(view.part, _cluster(view, inside, clustering, rules, check)))
     labels = pieces[0].labels
     if len(pieces) > 1:
         labels = stitch(pieces, shape, rules.stitch_iou, rules.links_slices)
@@ -129,88 +173,28 @@ def _views(embedding: NDArray[Any], n_channels: int | None, by_slice: bool) -> l
     ]
 
 
-def _cluster(view: View, inside: NDArray[np.bool_] | None, rules: InstanceRules, check: Check) -> NDArray[np.uint32]:
+def _cluster(
+    view: View, inside: NDArray[np.bool_] | None, clustering: Clustering, rules: InstanceRules, check: Check
+) -> NDArray[np.uint32]:
     shape = view.embedding.shape[1:]
     chosen = np.ones(shape, bool) if inside is None else inside[view.part]
-    points = np.ascontiguousarray(view.embedding[:, chosen].T)
-    labels = np.zeros(shape, np.uint32)
-    if not len(points):
-        return labels
-    found = mean_shift(points, rules.bandwidth, rules.seeding, rules.min_seed_points, check=check)
-    numbers = found.labels.astype(np.uint32) + 1
-    if inside is None:
-        numbers[numbers == 1 + np.bincount(found.labels).argmax()] = 0
-    labels[chosen] = numbers
+    if not chosen.any():
+        return np.zeros(shape, np.uint32)
+    labels = clustering(view, chosen, check)
+    if inside is None and rules.largest_is_background and labels.any():
+        labels = _without_background(labels, view, rules.background_distance)
     return join_touching(labels, view.embedding, rules.join_distance) if rules.join_distance else labels
 
 
-def join_touching(labels: NDArray[np.uint32], embedding: NDArray[Any], distance: float) -> NDArray[np.uint32]:
-    """Return the labels after joining objects that touch and whose mean embeddings are close, the closest first.
-
-    What a network is unsure about breaks into pieces whose embeddings lie near to each other; so do, more rarely,
-    objects that are different. That the pieces touch in the image tells most of these cases apart.
-
-    Parameters
-    ----------
-    labels
-        (Z, Y, X), dense, 0 is background.
-    embedding
-        (C, Z, Y, X).
-    distance
-        Means closer than this are joined; after each joining the mean is that of both.
-    """
-    inside = np.flatnonzero(labels)
-    names = labels.ravel()[inside].astype(np.int64)
-    n_names = int(labels.max(initial=0)) + 1
-    sizes = np.bincount(names, minlength=n_names).astype(np.float64)
-    flat = embedding.reshape(len(embedding), -1)
-    sums = np.stack([np.bincount(names, weights=row[inside], minlength=n_names) for row in flat], 1)
-    neighbours: list[set[int]] = [set() for _ in range(n_names)]
-    for one, other in touching_pairs(labels).tolist():
-        neighbours[one].add(other)
-        neighbours[other].add(one)
-
-    def apart(one: int, other: int) -> float:
-        return float(np.linalg.norm(sums[one] / sizes[one] - sums[other] / sizes[other]))
-
-    target = np.arange(n_names, dtype=np.uint32)
-    waiting = [(apart(one, other), one, other) for one in range(n_names) for other in neighbours[one] if one < other]
-    heapq.heapify(waiting)
-    while waiting and waiting[0][0] < distance:
-        _, kept, gone = heapq.heappop(waiting)
-        if gone not in neighbours[kept]:
-            continue
-        target[target == gone] = kept
-        sums[kept] += sums[gone]
-        sizes[kept] += sizes[gone]
-        neighbours[kept] |= neighbours[gone]
-        neighbours[kept] -= {kept, gone}
-        for other in neighbours[gone]:
-            neighbours[other].discard(gone)
-        neighbours[gone] = set()
-        # The mean has moved, so what was known about the distances to it is void.
-        waiting = [entry for entry in waiting if not {kept, gone} & set(entry[1:])]
-        for other in neighbours[kept]:
-            neighbours[other].add(kept)
-            waiting.append((apart(kept, other), min(kept, other), max(kept, other)))
-        heapq.heapify(waiting)
-    return np.asarray(map_ids(labels, target))
-
-
-def touching_pairs(labels: NDArray[np.uint32]) -> NDArray[np.int64]:
-    """Return the pairs of labels that touch over a face, an edge or a corner, (P, 2), the smaller first."""
-    found = []
-    for offset in itertools.product((-1, 0, 1), repeat=labels.ndim):
-        if offset <= (0,) * labels.ndim:
-            continue
-        here = tuple(slice(max(-step, 0), size - max(step, 0)) for step, size in zip(offset, labels.shape, strict=True))
-        there = tuple(
-            slice(max(step, 0), size - max(-step, 0)) for step, size in zip(offset, labels.shape, strict=True)
-        )
-        one, other = labels[here], labels[there]
-        differ = (one != other) & (one > 0) & (other > 0)
-        found.append(np.stack([one[differ], other[differ]], 1).astype(np.int64))
-    return np.unique(np.sort(np.concatenate(found), 1), axis=0)
+def _without_background(labels: NDArray[np.uint32], view: View, distance: float) -> NDArray[np.uint32]:
+    """Return the labels without the largest cluster, and without those whose mean embeddings are close to its own."""
+    sums, sizes = embedding_sums(labels, view.embedding)
+    largest = int(sizes.argmax())
+    table = np.arange(len(sizes), dtype=np.uint32)
+    means = sums / np.maximum(sizes, 1)[:, None]
+    table[np.linalg.norm(means - means[largest], axis=1) < distance] = 0
+    table[largest] = 0
+    return np.asarray(map_ids(labels, table))
 
 
 def instance_confidence(

@@ -221,7 +221,11 @@ def check_offsets(offsets: Sequence[Offset], n_channels: int) -> list[Offset]:
 
 
 def mutex_watershed_on_affinities(
-    affinities: NDArray[Any], offsets: Sequence[Offset], beta: float, stride: Sequence[int] = (1, 1, 1)
+    affinities: NDArray[Any],
+    offsets: Sequence[Offset],
+    beta: float,
+    stride: Sequence[int] = (1, 1, 1),
+    mask: NDArray[np.bool_] | None = None,
 ) -> NDArray[np.uint32]:
     """Run a mutex watershed on a network's affinities.
 
@@ -235,6 +239,8 @@ def mutex_watershed_on_affinities(
         In [0, 1]; larger cuts more, 0.5 favours neither side.
     stride
         Repulsion is taken from every n-th voxel of each axis.
+    mask
+        (Z, Y, X), where to work; elsewhere the result is 0.
 
     Returns
     -------
@@ -246,7 +252,8 @@ def mutex_watershed_on_affinities(
     weights = np.array(affinities, np.float32)
     weights[:3] += np.float32(0.5 - beta)
     np.subtract(1, weights[3:], out=weights[3:])
-    return np.asarray(run(weights, [list(offset) for offset in offsets], 3, strides=list(stride))).astype(np.uint32)
+    steps = [list(offset) for offset in offsets]
+    return np.asarray(run(weights, steps, 3, strides=list(stride), mask=mask)).astype(np.uint32)
 
 
 def mutex_watershed_on_graph(

@@ -129,6 +129,11 @@ class NetworkFamily(BaseModel, abc.ABC):
         return None
 
     @property
+    def cluster_separation(self) -> float | None:
+        """How far apart embeddings of different objects should lie; None where it makes no embedding."""
+        return None if self.cluster_bandwidth is None else 2 * self.cluster_bandwidth
+
+    @property
     def learns_overlaps(self) -> bool:
         """Whether it learns objects that overlap: `targets` then takes layers (L, Z, Y, X), too."""
         return False

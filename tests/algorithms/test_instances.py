@@ -6,12 +6,11 @@ import numpy as np
 import pytest
 
 from plantseg_app.algorithms.instances import (
+    ByMeanShift,
     InstanceRules,
     confidence_map,
     find_instances,
     instance_confidence,
-    join_touching,
-    touching_pairs,
 )
 
 
@@ -26,7 +25,7 @@ def scene():
 
 def test_the_foreground_is_clustered_and_the_rest_is_background(scene):
     labels, embedding = scene
-    found = find_instances(embedding, labels > 0, InstanceRules(min_size=1))
+    found = find_instances(embedding, labels > 0, ByMeanShift(), InstanceRules(min_size=1))
     assert found.max() == 3
     np.testing.assert_array_equal(found > 0, labels > 0)
     for name in (1, 2, 3):
@@ -35,14 +34,14 @@ def test_the_foreground_is_clustered_and_the_rest_is_background(scene):
 
 def test_without_a_foreground_the_largest_cluster_is_background(scene):
     labels, embedding = scene
-    found = find_instances(embedding, None, InstanceRules(min_size=1))
+    found = find_instances(embedding, None, ByMeanShift(), InstanceRules(min_size=1))
     np.testing.assert_array_equal(found > 0, labels > 0)
 
 
 def test_small_objects_vanish_and_their_foreground_goes_to_neighbours_when_asked(scene):
     labels, embedding = scene
-    dropped = find_instances(embedding, labels > 0, InstanceRules(min_size=5))
-    filled = find_instances(embedding, labels > 0, InstanceRules(min_size=5, fills_foreground=True))
+    dropped = find_instances(embedding, labels > 0, ByMeanShift(), InstanceRules(min_size=5))
+    filled = find_instances(embedding, labels > 0, ByMeanShift(), InstanceRules(min_size=5, fills_foreground=True))
     assert dropped.max() == filled.max() == 2
     assert not dropped[labels == 3].any()
     assert (filled[labels == 3] == filled[0, 3, 8]).all()
@@ -52,61 +51,47 @@ def test_an_object_all_of_whose_pieces_vanish_is_kept_as_one():
     embedding = np.arange(12, dtype=np.float32).reshape(1, 1, 1, 12)
     inside = np.ones((1, 1, 12), bool)
     inside[..., 7] = False
-    found = find_instances(embedding, inside, InstanceRules(min_size=5, fills_foreground=True))
+    found = find_instances(embedding, inside, ByMeanShift(), InstanceRules(min_size=5, fills_foreground=True))
     assert found[0, 0].tolist() == [1] * 7 + [0] * 5
-    assert not find_instances(embedding, inside, InstanceRules(min_size=5)).any()
+    assert not find_instances(embedding, inside, ByMeanShift(), InstanceRules(min_size=5)).any()
 
 
 def test_pieces_are_split_when_asked():
     embedding = np.zeros((1, 1, 3, 9), np.float32)
     inside = np.ones((1, 3, 9), bool)
     inside[..., 4] = False
-    assert find_instances(embedding, inside, InstanceRules(min_size=1)).max() == 1
-    assert find_instances(embedding, inside, InstanceRules(min_size=1, splits=True)).max() == 2
+    assert find_instances(embedding, inside, ByMeanShift(), InstanceRules(min_size=1)).max() == 1
+    assert find_instances(embedding, inside, ByMeanShift(), InstanceRules(min_size=1, splits=True)).max() == 2
 
 
 def test_slices_can_be_clustered_by_themselves():
     embedding = np.zeros((1, 2, 3, 3), np.float32)
     inside = np.ones((2, 3, 3), bool)
-    assert find_instances(embedding, inside, InstanceRules(min_size=1)).max() == 1
-    assert find_instances(embedding, inside, InstanceRules(min_size=1, by_slice=True)).max() == 2
-    assert find_instances(embedding, inside, InstanceRules(min_size=1, by_slice=True, links_slices=True)).max() == 1
+    assert find_instances(embedding, inside, ByMeanShift(), InstanceRules(min_size=1)).max() == 1
+    assert find_instances(embedding, inside, ByMeanShift(), InstanceRules(min_size=1, by_slice=True)).max() == 2
+    assert (
+        find_instances(
+            embedding, inside, ByMeanShift(), InstanceRules(min_size=1, by_slice=True, links_slices=True)
+        ).max()
+        == 1
+    )
 
 
 def test_pieces_that_touch_are_joined_when_their_embeddings_are_close(scene):
     labels, embedding = scene
     pieces = embedding.copy()
     pieces[0][labels == 1] = np.resize([1.0, 0.4], (labels == 1).sum())
-    apart = find_instances(pieces, labels > 0, InstanceRules(min_size=1))
-    joined = find_instances(pieces, labels > 0, InstanceRules(min_size=1, join_distance=0.65))
+    apart = find_instances(pieces, labels > 0, ByMeanShift(), InstanceRules(min_size=1))
+    joined = find_instances(pieces, labels > 0, ByMeanShift(), InstanceRules(min_size=1, join_distance=0.65))
     assert len(np.unique(apart[labels == 1])) == 2
     assert len(np.unique(joined[labels == 1])) == 1
     assert joined.max() == 3
 
 
-def test_far_objects_are_not_joined_however_alike():
-    labels = np.zeros((1, 5, 9), np.uint32)
-    labels[0, :, :2], labels[0, :, 2:4], labels[0, :, 6:] = 1, 2, 3
-    embedding = np.choose(labels, [0.0, 0.0, 0.6, 0.7]).astype(np.float32)[None]
-    assert join_touching(labels, embedding, 0.65)[0, 0].tolist() == [1, 1, 1, 1, 0, 0, 3, 3, 3]
-    assert join_touching(labels, embedding, 0.55)[0, 0].tolist() == [1, 1, 2, 2, 0, 0, 3, 3, 3]
-
-
-def test_after_a_joining_the_mean_counts():
-    labels = np.array([[[1, 1, 1, 2, 3]]], np.uint32)
-    embedding = np.array([[[[0, 0, 0, 0.5, 1.0]]]], np.float32)
-    # 1 and 2 become one at 0.125, too far from 3.
-    assert join_touching(labels, embedding, 0.6)[0, 0].tolist() == [1, 1, 1, 1, 3]
-    assert join_touching(labels, embedding, 0.9)[0, 0].tolist() == [1, 1, 1, 1, 1]
-
-
-def test_touching_pairs_by_hand():
-    labels = np.array([[[1, 0, 2], [0, 3, 2], [4, 0, 0]]], np.uint32)
-    assert touching_pairs(labels).tolist() == [[1, 3], [2, 3], [3, 4]]
-
-
 def test_no_foreground_gives_no_object():
-    assert not find_instances(np.ones((2, 1, 4, 4), np.float32), np.zeros((1, 4, 4), bool), InstanceRules()).any()
+    assert not find_instances(
+        np.ones((2, 1, 4, 4), np.float32), np.zeros((1, 4, 4), bool), ByMeanShift(), InstanceRules()
+    ).any()
 
 
 def test_tight_objects_are_surer_than_loose_ones(scene):

@@ -8,7 +8,7 @@ import torch
 from scipy import ndimage
 
 import plantseg_app.networks.families  # noqa: F401 - fills the registry
-from plantseg_app.algorithms.instances import InstanceRules, find_instances
+from plantseg_app.algorithms.instances import ByMeanShift, InstanceRules, find_instances
 from plantseg_app.core.context import QuietContext
 from plantseg_app.core.volume import Kind
 from plantseg_app.errors import RequestError
@@ -50,7 +50,9 @@ def share_recovered(family, images):
     right = total = 0
     for labels in images:
         target = family.targets(labels, None)
-        found = find_instances(target[: family.n_guides], labels > 0, InstanceRules(family.bandwidth, min_size=1))
+        found = find_instances(
+            target[: family.n_guides], labels > 0, ByMeanShift(family.bandwidth), InstanceRules(min_size=1)
+        )
         for name in np.unique(labels)[1:]:
             inside = labels == name
             number = np.bincount(found[inside]).argmax()
@@ -399,7 +401,7 @@ def test_large_images_come_out_of_overlapping_frames_as_if_seen_at_once(depth):
     embedding, foreground = (predict_tiled(Oracle(family), family, image, context, one) for one in options)
     assert embedding.shape == (4 * 13, *labels.shape)
     np.testing.assert_array_equal(foreground[0] > 0.5, labels > 0)
-    found = find_instances(embedding, labels > 0, InstanceRules(min_size=20, fills_foreground=True), 12)
+    found = find_instances(embedding, labels > 0, ByMeanShift(), InstanceRules(min_size=20, fills_foreground=True), 12)
     for plane, truth in zip(found, labels, strict=True):
         names = np.unique(truth)[1:]
         shares = [np.bincount(plane[truth == name]).max() / (truth == name).sum() for name in names]

@@ -8,10 +8,21 @@ from plantseg_app.errors import RequestError
 
 
 class EmbeddingModel(NamedTuple):
-    """Channels of one frame's embedding and the bandwidth within which one object's embeddings lie; None: unknown."""
+    """What a model says about its embedding; None: unknown.
+
+    Attributes
+    ----------
+    n_channels
+        Channels of one frame's embedding.
+    bandwidth
+        Distance within which the embeddings of one object lie.
+    separation
+        Distance from which embeddings are those of different objects.
+    """
 
     n_channels: int | None
     bandwidth: float | None
+    separation: float | None
 
 
 def embedding_model(name: str) -> EmbeddingModel:
@@ -23,7 +34,7 @@ def embedding_model(name: str) -> EmbeddingModel:
         If there is no such model, or it makes no embedding.
     """
     if not name:
-        return EmbeddingModel(None, None)
+        return EmbeddingModel(None, None, None)
     from plantseg_app.core.volume import Kind
     from plantseg_app.zoo.catalogue import find_model
 
@@ -31,7 +42,7 @@ def embedding_model(name: str) -> EmbeddingModel:
     channels = [output.channels for output in family.outputs if output.kind is Kind.EMBEDDING]
     if not channels:
         raise RequestError(f"The model {name} makes no embedding; choose the model that made this one, or none.")
-    return EmbeddingModel(len(channels[0]), family.cluster_bandwidth)
+    return EmbeddingModel(len(channels[0]), family.cluster_bandwidth, family.cluster_separation)
 
 
 def decisive_card(name: str) -> str:

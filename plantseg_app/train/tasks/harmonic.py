@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from plantseg_app.algorithms.instances import InstanceRules, find_instances
+from plantseg_app.algorithms.instances import ByMeanShift, InstanceRules, find_instances
 from plantseg_app.algorithms.region_graph import make_dense
 from plantseg_app.core.context import Context
 from plantseg_app.core.volume import VoxelSize
@@ -94,13 +94,9 @@ class HarmonicTask:
         elif maps:
             inside = maps[0][0] > 0.5
         n_points = stack.labels.size if inside is None else int(inside.sum())
-        rules = InstanceRules(
-            bandwidth=family.bandwidth,
-            min_size=self.settings.validation.min_size,
-            min_seed_points=max(1, round(_SEED_SHARE * n_points)),
-            fills_foreground=True,
-        )
-        labels = find_instances(embedding, inside, rules, family.n_guides, context.check)
+        clustering = ByMeanShift(family.bandwidth, min_seed_points=max(1, round(_SEED_SHARE * n_points)))
+        rules = InstanceRules(min_size=self.settings.validation.min_size, fills_foreground=True)
+        labels = find_instances(embedding, inside, clustering, rules, family.n_guides, context.check)
         score = loss
         if self.score_name == "average-precision":
             score = average_precision_at_half(labels, stack.labels, stack.known)

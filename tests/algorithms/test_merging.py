@@ -1,0 +1,28 @@
+"""Clusters that are joined: touching ones with close means, and alike ones wherever they lie."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from plantseg_app.algorithms.merging import join_touching, touching_pairs
+
+
+def test_far_objects_are_not_joined_however_alike():
+    labels = np.zeros((1, 5, 9), np.uint32)
+    labels[0, :, :2], labels[0, :, 2:4], labels[0, :, 6:] = 1, 2, 3
+    embedding = np.choose(labels, [0.0, 0.0, 0.6, 0.7]).astype(np.float32)[None]
+    assert join_touching(labels, embedding, 0.65)[0, 0].tolist() == [1, 1, 1, 1, 0, 0, 3, 3, 3]
+    assert join_touching(labels, embedding, 0.55)[0, 0].tolist() == [1, 1, 2, 2, 0, 0, 3, 3, 3]
+
+
+def test_after_a_joining_the_mean_counts():
+    labels = np.array([[[1, 1, 1, 2, 3]]], np.uint32)
+    embedding = np.array([[[[0, 0, 0, 0.5, 1.0]]]], np.float32)
+    # 1 and 2 become one at 0.125, too far from 3.
+    assert join_touching(labels, embedding, 0.6)[0, 0].tolist() == [1, 1, 1, 1, 3]
+    assert join_touching(labels, embedding, 0.9)[0, 0].tolist() == [1, 1, 1, 1, 1]
+
+
+def test_touching_pairs_by_hand():
+    labels = np.array([[[1, 0, 2], [0, 3, 2], [4, 0, 0]]], np.uint32)
+    assert touching_pairs(labels).tolist() == [[1, 3], [2, 3], [3, 4]]
