@@ -300,15 +300,17 @@ class _Job:
         self.titles: dict[str, str] = {}
         self._loop: tuple[str, str] | None = None
         self._loop_began = 0.0
+        self._loop_from = 0
 
     def timed(self, progress: Progress) -> TaskProgress:
         """Return the progress with the title of the node and the time left."""
         now = time.monotonic()
         if self._loop != (progress.node, progress.label) or progress.done == 0:
-            self._loop, self._loop_began = (progress.node, progress.label), now
-        left = None
-        if progress.total is not None and progress.done > 0:
-            left = (now - self._loop_began) / progress.done * max(0, progress.total - progress.done)
+            # A download that is resumed begins in the middle.
+            self._loop, self._loop_began, self._loop_from = (progress.node, progress.label), now, progress.done
+        left, done = None, progress.done - self._loop_from
+        if progress.total is not None and done > 0:
+            left = (now - self._loop_began) / done * max(0, progress.total - progress.done)
         title = self.titles.get(progress.node, self.task.title)
         return TaskProgress(progress.node, title, progress.label, progress.done, progress.total, left)
 

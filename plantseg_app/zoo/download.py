@@ -74,7 +74,7 @@ def download_model(
         pins = {} if accept_change else read_pins(offer.id)
         arrived = fetch_all([_wanted(offer, file, folder, pins) for file in offer.files], listener, settings or PATIENT)
         _check_room(arrived)
-        listener.progress("Installing", 0, None)
+        listener.progress("installing", 0, None)
         try:
             model = install(folder, wanted_id, offer, _fetched(offer.files, arrived))
         except (InputError, RequestError) as error:

@@ -10,14 +10,14 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from plantseg_app import paths
 from plantseg_app.errors import InputError, RequestError
 from plantseg_app.zoo.card import CARD_FILE, FetchedFile, ModelCard
-from plantseg_app.zoo.catalogue import InstalledModel, find_model, read_catalogue
+from plantseg_app.zoo.catalogue import InstalledModel, find_model, list_models, read_catalogue
 from plantseg_app.zoo.importing import import_files
 from plantseg_app.zoo.load import verify_model
 from plantseg_app.zoo.offers import Offer
@@ -48,6 +48,21 @@ def add_model(source: Path, model_id: str | None = None) -> InstalledModel:
     return install(source, model_id)
 
 
+def add_under_free_id(source: Path) -> InstalledModel:
+    """Make a model of a person's own files under an id that is free; one whose weights are here already is returned.
+
+    Raises
+    ------
+    RequestError, InputError
+        As `add_model`.
+    """
+    if not source.exists():
+        raise RequestError(f"There is no {source}; give the folder or file of the model to add.")
+    with _made_of(source, None) as (made, card):
+        here = [model for model in list_models() if model.card.weights.sha256 == card.weights.sha256]
+        return here[0] if here else _put_in_place(made, card, _free_id(card.id))
+
+
 def install(
     source: Path, model_id: str | None = None, offer: Offer | None = None, fetched: Sequence[FetchedFile] = ()
 ) -> InstalledModel:
@@ -67,21 +82,42 @@ def install(
     RequestError, InputError
         As `add_model`.
     """
+    with _made_of(source, offer) as (made, card):
+        card = card.model_copy(update={"fetched": tuple(fetched)}) if fetched else card
+        return _put_in_place(made, card, card.id if model_id is None else model_id)
+
+
+@contextmanager
+def _made_of(source: Path, offer: Offer | None) -> Iterator[tuple[Path, ModelCard]]:
+    """Yield a model made of files, in a folder beside its place that is gone in the end."""
     home = paths.user_models_dir()
     home.mkdir(parents=True, exist_ok=True)
     _clear_abandoned(home)
     with tempfile.TemporaryDirectory(prefix=f"{_ADDING}{os.getpid()}-", dir=home) as beside:
         made = Path(beside) / "model"
         made.mkdir()
-        card = import_files(source, made, offer)
-        changes = {"id": card.id if model_id is None else model_id, **({"fetched": tuple(fetched)} if fetched else {})}
-        # Through text, so that the new id is checked like that of any card.
-        card = ModelCard.from_yaml(card.model_copy(update=changes).to_yaml(), f'The new id "{changes["id"]}"')
-        check_free(card.id)
-        (made / CARD_FILE).write_text(card.to_yaml(), encoding="utf-8")
-        verify_model(InstalledModel(card, made))
-        made.rename(home / card.id)
-    return InstalledModel(card, home / card.id)
+        yield made, import_files(source, made, offer)
+
+
+def _put_in_place(made: Path, card: ModelCard, model_id: str) -> InstalledModel:
+    """Give a model that is whole its id and its place."""
+    # Through text, so that the new id is checked like that of any card.
+    card = ModelCard.from_yaml(card.model_copy(update={"id": model_id}).to_yaml(), f'The new id "{model_id}"')
+    check_free(card.id)
+    (made / CARD_FILE).write_text(card.to_yaml(), encoding="utf-8")
+    verify_model(InstalledModel(card, made))
+    target = paths.user_models_dir() / card.id
+    made.rename(target)
+    return InstalledModel(card, target)
+
+
+def _free_id(wanted: str) -> str:
+    """Return an id that no model has, the wanted one or that with a number."""
+    taken, model_id, count = {model.card.id for model in list_models()}, wanted, 1
+    while model_id in taken or (paths.user_models_dir() / model_id).exists():
+        count += 1
+        model_id = f"{wanted}-{count}"
+    return model_id
 
 
 def clear_after(process_id: int) -> None:

@@ -82,7 +82,7 @@ class ScaleAdvice:
     @property
     def mismatch(self) -> float:
         """How far the image is from the scale of the model: 1 for the same, 2 for twice or half as large."""
-        return math.exp(max(abs(math.log(factor)) for factor in self.factors[1:]))
+        return math.exp(max(abs(math.log(factor)) for factor in self.factors))
 
 
 def advise_scale(

@@ -77,7 +77,7 @@ class Wish:
     modality: str = ""
 
     @property
-    def is_empty(self) -> bool:
+    def is_only_words(self) -> bool:
         """Whether nothing but words is wished for."""
         return not (self.dimensionality or self.structure or self.modality)
 

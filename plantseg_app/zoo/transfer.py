@@ -200,7 +200,7 @@ def _write(
     response: requests.Response, partial: PartialFile, total: int | None, wanted: Wanted, listener: Listener
 ) -> None:
     have, told_at = partial.size, 0.0
-    label = f"Downloading {wanted.target.name}"
+    label = wanted.target.name
     with partial.appending() as stream:
         while chunk := response.raw.read1(_CHUNK_BYTES, decode_content=False):
             stream.write(chunk)

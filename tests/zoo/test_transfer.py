@@ -65,7 +65,7 @@ def test_a_file_arrives_with_progress(file_server: Any, target: Path) -> None:
     arrived = fetch(target, url, ear=ear, sha256=digest(), size_bytes=len(CONTENT))
     assert target.read_bytes() == CONTENT
     assert (arrived.url, arrived.sha256, arrived.size_bytes) == (url, digest(), len(CONTENT))
-    assert ear.told[-1] == ("Downloading weights.bin", len(CONTENT), len(CONTENT))
+    assert ear.told[-1] == ("weights.bin", len(CONTENT), len(CONTENT))
     assert leftovers(target) == ["weights.bin"]
     (asked,) = file_server.log
     assert asked.headers["User-Agent"].startswith("plantseg-app/")

@@ -14,12 +14,14 @@ from PySide6.QtWidgets import QSizePolicy, QVBoxLayout, QWidget
 from plantseg_app.core.quantities import human_bytes
 from plantseg_app.errors import InputError
 from plantseg_app.gui.areas.area import Column, free_width
-from plantseg_app.gui.areas.model_table import FINDS, ModelEntry
-from plantseg_app.gui.widgets import sentence
-from plantseg_app.zoo.card import ModelCard
+from plantseg_app.gui.areas.model_table import ModelEntry
+from plantseg_app.gui.widgets import say, sentence
+from plantseg_app.zoo.card import FetchedFile
 from plantseg_app.zoo.catalogue import InstalledModel
-from plantseg_app.zoo.facts import DataSource, Score
+from plantseg_app.zoo.facts import DataSource, ModelFacts, Score
 from plantseg_app.zoo.load import verify_model
+from plantseg_app.zoo.offers import Offer
+from plantseg_app.zoo.search import FINDS
 
 _HIGHEST_PX = 420
 # Up to this size the checksum takes less time than a person notices.
@@ -83,11 +85,15 @@ class ModelDetails(QWidget):
         column = area.lines
         self.head = free_width(sentence())
         self.head.setAccessibleName("What the model is for")
+        self.hint = free_width(sentence())
+        self.hint.setAccessibleName("What suits the open image")
         self.picture = Picture("Picture: image, result and truth")
         self.picture.setToolTip("Images that the model has not learned from, what was made of them, and the truth.")
         self.body = free_width(sentence())
+        self.body.setTextInteractionFlags(Qt.TextInteractionFlag.TextBrowserInteraction)
+        self.body.setOpenExternalLinks(True)
         self.body.setAccessibleName("Facts, scores and data of the model")
-        for widget in (self.head, self.picture, self.body):
+        for widget in (self.head, self.hint, self.picture, self.body):
             column.addWidget(widget)
         column.addStretch(1)
         whole = QVBoxLayout(self)
@@ -95,49 +101,97 @@ class ModelDetails(QWidget):
         whole.addWidget(area)
         self.show_entry(None)
 
-    def show_entry(self, entry: ModelEntry | None) -> None:
-        """Show a model; None when nothing is chosen."""
-        if entry is None or entry.model is None:
+    def show_entry(self, entry: ModelEntry | None, checked: str = "") -> None:
+        """Show a model; None when nothing is chosen.
+
+        Parameters
+        ----------
+        entry
+            The model.
+        checked
+            What a check of its files has just said, in words.
+        """
+        self._show_hint(entry)
+        if entry is None or entry.card is None:
             self.picture.show_file(Path())
             self.head.setText(
                 "Choose a model to see what it is for." if entry is None else f"<h3>{escape(entry.id)}</h3>"
             )
             self.body.setText("" if entry is None else _broken(entry))
             return
-        card = entry.model.card
+        card, model = entry.card, entry.model
         self.head.setText(f"<h3>{escape(card.title)}</h3><p>{escape(card.description)}</p>")
-        self.picture.show_file(entry.folder / card.picture if card.picture else Path())
-        self.body.setText(_facts(entry.model) + _scores(card.scores) + _data(card.data) + _origin(card))
+        picture = None if model is None or not model.card.picture else model.folder / model.card.picture
+        self.picture.show_file(picture or Path())
+        facts = _facts(card) + (_here(model, checked) if model is not None else _elsewhere(entry.offer))
+        training = model.card.training if model is not None else ""
+        self.body.setText(_table(facts) + _scores(card.scores) + _data(card.data) + _origin(card, training))
+
+    def _show_hint(self, entry: ModelEntry | None) -> None:
+        fit = None if entry is None else entry.fit
+        self.hint.setVisible(fit is not None)
+        if fit is not None:
+            meant = fit.structure_fits and fit.dimension_fits
+            role = "warning" if not meant else "good" if fit.advice.verdict == "fits" else ""
+            say(self.hint, f"<b>For the open image:</b> {escape(fit.sentence)}", role)
 
 
 def _broken(entry: ModelEntry) -> str:
     return f"<p><b>This model cannot be used.</b> {escape(entry.reason)}</p><p>{escape(str(entry.folder))}</p>"
 
 
-def _facts(model: InstalledModel) -> str:
-    card = model.card
+def _facts(card: ModelFacts) -> list[tuple[str, str]]:
     inputs = [f"{channel.name}. {channel.description}".rstrip(". ") for channel in card.inputs]
-    outputs = [
-        output.name
-        if output.name == FINDS.get(output.kind)
-        else f"{output.name} ({FINDS.get(output.kind, output.kind)})"
-        for output in card.outputs
+    outputs = [_output_text(output.name, FINDS.get(output.kind, output.kind.value)) for output in card.outputs]
+    return [
+        ("Finds", card.segments),
+        ("Sees", "single slices" if card.dimensionality == "2D" else "stacks"),
+        ("Reads", "; ".join(inputs)),
+        ("Makes", ", ".join(outputs)),
+        ("Voxel size", voxel_size_text(card)),
+        ("Objects", objects_text(card)),
+        ("Microscopy", card.modality or "not stated"),
+        ("Organism", ", ".join(part for part in (card.organism, card.tissue) if part)),
+        ("Licence", card.licence),
     ]
-    return _table(
-        [
-            ("Sees", "single slices" if card.dimensionality == "2D" else "stacks"),
-            ("Reads", "; ".join(inputs)),
-            ("Makes", ", ".join(outputs)),
-            ("Voxel size", voxel_size_text(card)),
-            ("Objects", objects_text(card)),
-            ("Microscopy", card.modality or "not stated"),
-            ("Licence", card.licence),
-            ("Size", human_bytes(card.weights.size_bytes)),
-            ("Weights", checksum_text(model)),
-            ("Id", card.id),
-            ("Folder", str(model.folder)),
-        ]
-    )
+
+
+def _output_text(name: str, kind: str) -> str:
+    return name if name == kind else f"{name} ({kind})"
+
+
+def _here(model: InstalledModel, checked: str) -> list[tuple[str, str]]:
+    card = model.card
+    return [
+        ("Size", human_bytes(card.weights.size_bytes)),
+        ("Files", checked or checksum_text(model)),
+        ("Downloaded", _fetched_text(card.fetched)),
+        ("Id", card.id),
+        ("Folder", str(model.folder)),
+    ]
+
+
+def _fetched_text(fetched: Sequence[FetchedFile]) -> str:
+    if not fetched:
+        return ""
+    pinned = any(file.checksum == "first download" for file in fetched)
+    how = "its source publishes no checksums; these were held on to" if pinned else "checked against what is published"
+    return f"{fetched[0].url} ({how})"
+
+
+def _elsewhere(offer: Offer | None) -> list[tuple[str, str]]:
+    if offer is None:
+        return []
+    size = offer.size_bytes
+    published = all(file.sha256 for file in offer.files)
+    return [
+        ("Size", "not stated" if size is None else human_bytes(size)),
+        ("Files", "will be checked" if published else "no checksums are published; those that come are held on to"),
+        ("Offered by", offer.collection),
+        ("Page", offer.page),
+        ("Id", offer.id),
+        ("Also called", ", ".join(offer.also_called)),
+    ]
 
 
 def _shown(text: str) -> str:
@@ -145,7 +199,13 @@ def _shown(text: str) -> str:
     return re.sub(r"([/\\_-])(?=\w)", "\\1\u200b", escape(text))
 
 
-def voxel_size_text(card: ModelCard) -> str:
+def _linked(text: str) -> str:
+    """Return text for a cell; an address can be clicked, which opens the browser."""
+    is_address = text.startswith("https://") and " " not in text
+    return f'<a href="{escape(text)}">{_shown(text)}</a>' if is_address else _shown(text)
+
+
+def voxel_size_text(card: ModelFacts) -> str:
     """Return at which voxel size the model was trained, in words."""
     if card.voxel_size_um is None:
         return "any"
@@ -154,7 +214,7 @@ def voxel_size_text(card: ModelCard) -> str:
     return " × ".join(f"{length:g}" for length in card.voxel_size_um) + " µm (Z, Y, X)"
 
 
-def objects_text(card: ModelCard) -> str:
+def objects_text(card: ModelFacts) -> str:
     """Return how large the objects were that it was trained on, in words; "" when nobody said."""
     sizes = []
     if card.object_diameter_um is not None:
@@ -192,14 +252,19 @@ def _data(data: Sequence[DataSource]) -> str:
     return "<h4>Images</h4>" + _grid(("role", "images", "licence", "source"), rows)
 
 
-def _origin(card: ModelCard) -> str:
-    facts = [("Authors", ", ".join(card.authors)), ("Citation", card.citation), ("Training", card.training)]
+def _origin(card: ModelFacts, training: str) -> str:
+    facts = [
+        ("Authors", ", ".join(card.authors)),
+        ("Citation", card.citation),
+        ("DOI", f"https://doi.org/{card.doi}" if card.doi else ""),
+        ("Training", training),
+    ]
     return "<h4>Origin</h4>" + _table(facts)
 
 
 def _table(facts: Iterable[tuple[str, str]]) -> str:
     rows = "".join(
-        f'<tr><td style="padding-right: 12px"><b>{escape(name)}</b></td><td>{_shown(text)}</td></tr>'
+        f'<tr><td style="padding-right: 12px"><b>{escape(name)}</b></td><td>{_linked(text)}</td></tr>'
         for name, text in facts
         if text
     )

@@ -1,4 +1,4 @@
-"""The models at hand: find one, read how far it can be trusted, use it, add one, remove one."""
+"""The models here and to download: find one, read how far it can be trusted, get it, use it, check it, remove it."""
 
 from __future__ import annotations
 
@@ -7,14 +7,12 @@ from pathlib import Path
 from typing import ClassVar
 
 from PySide6.QtCore import Qt
+from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import (
     QAbstractItemView,
-    QComboBox,
     QFileDialog,
-    QGridLayout,
     QHBoxLayout,
     QHeaderView,
-    QLineEdit,
     QMessageBox,
     QSplitter,
     QTableView,
@@ -25,35 +23,43 @@ from PySide6.QtWidgets import (
 from plantseg_app.errors import PlantSegError
 from plantseg_app.gui.areas.area import Area
 from plantseg_app.gui.areas.model_details import ModelDetails
+from plantseg_app.gui.areas.model_filters import ModelFilters
+from plantseg_app.gui.areas.model_jobs import ModelJobs
 from plantseg_app.gui.areas.model_table import (
-    BUNDLED,
-    FINDS,
-    OWN,
+    FIT_COLUMN,
+    STRUCTURE_COLUMN,
     ModelEntry,
     ModelFilter,
     ModelTable,
-    modalities,
     read_entries,
 )
-from plantseg_app.gui.areas.use_model import add_under_free_id, use_model
+from plantseg_app.gui.areas.use_model import use_model
+from plantseg_app.gui.qt_runner import Beside
 from plantseg_app.gui.widgets import button, sentence
 from plantseg_app.gui.workbench import Workbench
+from plantseg_app.run.model_tasks import AddModel, DownloadModel
 from plantseg_app.zoo.library import remove_model
+from plantseg_app.zoo.load import verify_models
+
+_NAME_CHARACTERS = 22
 
 
 class ModelsArea(Area):
     """A list of models at the left, the chosen one at the right."""
 
     title: ClassVar[str] = "Models"
-    hint: ClassVar[str] = "The trained networks: what they are for, how good they are; add and remove your own."
+    hint: ClassVar[str] = "The trained networks: what they are for, how good they are; download, add and remove them."
     icon: ClassVar[str] = "models"
 
     def __init__(self, bench: Workbench) -> None:
         super().__init__(bench)
         self.table = ModelTable(self)
         self.filter = ModelFilter(self.table, self)
+        self.filters = ModelFilters()
         self.details = ModelDetails()
-        self._make_filters()
+        self.jobs = ModelJobs(bench.runner.store.folder.parent)
+        self._beside: Beside | None = None
+        self._checked: dict[str, str] = {}
         self._make_list()
         self._make_buttons()
         self._build()
@@ -61,22 +67,11 @@ class ModelsArea(Area):
 
     # ------------------------------------------------------------------------------------------------ layout
 
-    def _make_filters(self) -> None:
-        self.search_line = QLineEdit()
-        self.search_line.setPlaceholderText("Search")
-        self.search_line.setAccessibleName("Search models")
-        self.search_line.setToolTip("Words that stand in the title, the description or the data of a model.")
-        self.search_line.setClearButtonEnabled(True)
-        self.dimension_box = _choices("Dimension", "Whether the model sees stacks or single slices.")
-        self.finds_box = _choices("Structure", "What the model finds.")
-        self.modality_box = _choices("Microscopy", "The kind of microscopy it was trained for.")
-        self.origin_box = _choices("Origin", "Whether the model comes with the program or is your own.")
-
     def _make_list(self) -> None:
         self.list = QTableView()
         self.list.setModel(self.filter)
         self.list.setAccessibleName("Models")
-        self.list.setToolTip("Choose a model to read about it; a double click uses it.")
+        self.list.setToolTip("Choose a model to read about it; a double click uses it, or downloads it.")
         self.list.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
         self.list.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
         self.list.setTabKeyNavigation(False)
@@ -101,6 +96,10 @@ class ModelsArea(Area):
             "&Add from folder…",
             "Copy a model among your own: a folder with card.yaml and weights, as a training leaves it.",
         )
+        self.download_button = button(
+            "&Download", "Fetch this model over the network and put it among your own.", main=True
+        )
+        self.verify_button = button("&Verify", "Read all files of this model and compare them with their checksums.")
         self.remove_button = button("&Remove…", "Delete this model from your own; those of the program stay.")
         self.refresh_button = button("Re&fresh", "Look again which models there are.")
 
@@ -108,11 +107,7 @@ class ModelsArea(Area):
         left = QWidget()
         column = QVBoxLayout(left)
         column.setContentsMargins(12, 10, 6, 10)
-        column.addWidget(self.search_line)
-        grid = QGridLayout()
-        for place, box in enumerate((self.dimension_box, self.finds_box, self.modality_box, self.origin_box)):
-            grid.addWidget(box, place // 2, place % 2)
-        column.addLayout(grid)
+        column.addWidget(self.filters)
         column.addWidget(self.list, 1)
         column.addWidget(self.empty_label)
         row = QHBoxLayout()
@@ -120,33 +115,40 @@ class ModelsArea(Area):
         row.addStretch(1)
         row.addWidget(self.refresh_button)
         column.addLayout(row)
+        column.addWidget(self.jobs)
         right = QWidget()
         column = QVBoxLayout(right)
         column.setContentsMargins(6, 10, 12, 10)
         column.addWidget(self.details, 1)
         row = QHBoxLayout()
         row.addWidget(self.use_button)
+        row.addWidget(self.download_button)
         row.addStretch(1)
+        row.addWidget(self.verify_button)
         row.addWidget(self.remove_button)
         column.addLayout(row)
         split = QSplitter(Qt.Orientation.Horizontal)
+        split.splitterMoved.connect(lambda *_: self._suit_width())
         split.addWidget(left)
         split.addWidget(right)
         split.setStretchFactor(0, 1)
         split.setStretchFactor(1, 1)
-        split.setSizes([600, 640])
+        split.setSizes([640, 600])
         split.setChildrenCollapsible(False)
         whole = QVBoxLayout(self)
         whole.setContentsMargins(0, 0, 0, 0)
         whole.addWidget(split)
 
     def _connect(self) -> None:
-        self.search_line.textChanged.connect(self._apply_filters)
-        for box in (self.dimension_box, self.finds_box, self.modality_box, self.origin_box):
-            box.currentIndexChanged.connect(self._apply_filters)
+        self.filters.changed.connect(self._apply_filters)
         self.list.selectionModel().currentRowChanged.connect(self._show_chosen)
         self.list.doubleClicked.connect(self._use)
         self.use_button.clicked.connect(self._use)
+        self.download_button.clicked.connect(self._download)
+        self.verify_button.clicked.connect(self._verify)
+        self.jobs.arrived.connect(self._show_arrived)
+        self.jobs.failed.connect(self.bench.warn)
+        self.jobs.changed.connect(self._allow)
         self.add_button.clicked.connect(self._choose_folder)
         self.remove_button.clicked.connect(self._ask_to_remove)
         self.refresh_button.clicked.connect(self.refresh)
@@ -160,11 +162,29 @@ class ModelsArea(Area):
     def refresh(self) -> None:
         """Look which models there are; the chosen one stays chosen."""
         chosen = self.chosen
-        self.table.set_rows(read_entries())
-        self._fill_filters()
+        self._checked.clear()
+        self.table.set_rows(read_entries(self.bench.document))
+        self.list.setColumnHidden(FIT_COLUMN, not self.bench.document.images)
+        self._suit_width()
+        self.filters.fill([entry.card for entry in self.table.rows if entry.card is not None])
         self._apply_filters()
         if chosen is None or not self.choose(chosen.id):
             self._choose_row(0)
+
+    def resizeEvent(self, event: QResizeEvent) -> None:  # noqa: N802 - Qt's name
+        """Leave room for the names of the models."""
+        super().resizeEvent(event)
+        self._suit_width()
+
+    def _suit_width(self) -> None:
+        """Spare a narrow list the column that the filter above it can stand for."""
+        header = self.list.horizontalHeader()
+        columns = [column for column in range(1, self.filter.columnCount()) if not self.list.isColumnHidden(column)]
+        taken = sum(
+            max(self.list.sizeHintForColumn(c), header.sectionSizeHint(c)) for c in {*columns, STRUCTURE_COLUMN}
+        )
+        room = self.list.viewport().width() - taken
+        self.list.setColumnHidden(STRUCTURE_COLUMN, room < _NAME_CHARACTERS * self.fontMetrics().averageCharWidth())
 
     @property
     def chosen(self) -> ModelEntry | None:
@@ -188,21 +208,22 @@ class ModelsArea(Area):
 
     def _show_chosen(self) -> None:
         entry = self.chosen
-        self.details.show_entry(entry)
+        self.details.show_entry(entry, self._checked.get(entry.id, "") if entry is not None else "")
+        self._allow()
+
+    def _allow(self) -> None:
+        """Offer what can be done with the chosen model."""
+        entry = self.chosen
+        is_elsewhere = entry is not None and entry.is_to_download
+        self.use_button.setVisible(not is_elsewhere)
         self.use_button.setEnabled(entry is not None and entry.model is not None)
+        self.download_button.setVisible(is_elsewhere)
+        self.download_button.setEnabled(entry is not None and not self.jobs.is_awaited(entry.id))
+        self.verify_button.setEnabled(entry is not None and not is_elsewhere)
         self.remove_button.setEnabled(entry is not None and entry.is_own)
 
-    def _fill_filters(self) -> None:
-        cards = [entry.model.card for entry in self.table.rows if entry.model is not None]
-        found = {FINDS.get(output.kind, output.kind.value) for card in cards for output in card.outputs}
-        _refill(self.dimension_box, "2D and 3D", sorted({card.dimensionality for card in cards}))
-        _refill(self.finds_box, "Any structure", sorted(found))
-        _refill(self.modality_box, "Any microscopy", sorted({word for card in cards for word in modalities(card)}))
-        _refill(self.origin_box, "Any origin", [BUNDLED, OWN])
-
     def _apply_filters(self) -> None:
-        boxes = (self.dimension_box, self.finds_box, self.modality_box, self.origin_box)
-        self.filter.set_filters(self.search_line.text(), *(box.currentData() or "" for box in boxes))
+        self.filter.set_filters(self.filters.wish, self.filters.origin)
         self.empty_label.setVisible(self.filter.rowCount() == 0)
         if self.chosen is None:
             self._choose_row(0)
@@ -215,16 +236,46 @@ class ModelsArea(Area):
             self.add(path)
 
     def add(self, folder: Path) -> None:
-        """Copy the model in `folder` among the person's own and show it."""
-        try:
-            model_id = add_under_free_id(folder)
-        except (PlantSegError, OSError) as error:
-            self.bench.warn(str(error))
-            return
+        """Make a model of what lies in `folder` among the person's own and, when it is here, show it."""
+        self.jobs.start(AddModel(folder))
+
+    def download(self, model_id: str) -> None:
+        """Fetch a model that is offered and, when it is here, show it."""
+        offer = next((entry.offer for entry in self.table.rows if entry.id == model_id and entry.is_to_download), None)
+        if offer is not None:
+            self.jobs.start(DownloadModel(offer))
+
+    def _download(self) -> None:
+        entry = self.chosen
+        if entry is not None:
+            self.download(entry.id)
+
+    def _show_arrived(self, model_id: str) -> None:
         self.bench.tell(f"The model {model_id} is among your models.")
-        self._clear_filters()
         self.refresh()
-        self.choose(model_id)
+        if not self.choose(model_id):
+            self.filters.clear()
+            self.choose(model_id)
+
+    def _verify(self) -> None:
+        """Check the files of the chosen model beside the window; large ones take a moment."""
+        entry = self.chosen
+        if entry is None:
+            return
+        if self._beside is None:
+            self._beside = Beside(self)
+        name = entry.id
+        self._note_check(name, "being checked …")
+        self._beside.ask(
+            lambda: verify_models([name])[name],
+            lambda problem: self._note_check(name, f"damaged: {problem}" if problem else "checked just now: all whole"),
+            lambda problem: self._note_check(name, problem),
+        )
+
+    def _note_check(self, name: str, text: str) -> None:
+        self._checked[name] = text
+        if self.chosen is not None and self.chosen.id == name:
+            self._show_chosen()
 
     def use(self, model_id: str) -> None:
         """Let the open document work with a model, and go to the page where it is run."""
@@ -232,7 +283,11 @@ class ModelsArea(Area):
 
     def _use(self) -> None:
         entry = self.chosen
-        if entry is not None and entry.model is not None:
+        if entry is None:
+            return
+        if entry.is_to_download and not self.jobs.is_awaited(entry.id):
+            self.download(entry.id)
+        elif entry.model is not None:
             self.use(entry.id)
 
     def _choose_folder(self) -> None:
@@ -266,28 +321,21 @@ class ModelsArea(Area):
         self.bench.tell(f"The model {model_id} was removed.")
         self.refresh()
 
-    def _clear_filters(self) -> None:
-        self.search_line.clear()
-        for box in (self.dimension_box, self.finds_box, self.modality_box, self.origin_box):
-            box.setCurrentIndex(0)
+    # ------------------------------------------------------------------------------------------------ closing
 
+    @property
+    def is_busy(self) -> bool:
+        """Whether a model is on its way."""
+        return self.jobs.is_busy
 
-def _choices(name: str, tip: str) -> QComboBox:
-    box = QComboBox()
-    box.setAccessibleName(name)
-    box.setToolTip(tip)
-    box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
-    box.setMinimumContentsLength(10)
-    return box
+    @property
+    def busy_text(self) -> str:
+        """What runs, for the question before the window closes."""
+        return f"{self.jobs.title} is under way; a download goes on from there the next time."
 
-
-def _refill(box: QComboBox, anything: str, words: Sequence[str]) -> None:
-    """Offer `words` and no wish at all; what was chosen stays if it is still there."""
-    before = box.currentData()
-    box.blockSignals(True)
-    box.clear()
-    box.addItem(anything, "")
-    for word in words:
-        box.addItem(word, word)
-    box.setCurrentIndex(max(0, box.findData(before)))
-    box.blockSignals(False)
+    def shut_down(self) -> None:
+        """End the process; what has arrived of a download stays."""
+        self.jobs.shut_down()
+        if self._beside is not None:
+            self._beside.stop()
+            self._beside = None

@@ -17,7 +17,7 @@ from plantseg_app.gui.areas.area import Area, Column
 from plantseg_app.gui.areas.training_form import TrainingForm
 from plantseg_app.gui.areas.training_task import EstimateTraining, TrainTask
 from plantseg_app.gui.areas.training_view import TrainingView
-from plantseg_app.gui.areas.use_model import add_under_free_id, use_model
+from plantseg_app.gui.areas.use_model import use_model
 from plantseg_app.gui.qt_runner import QtRunner
 from plantseg_app.gui.widgets import sentence
 from plantseg_app.gui.workbench import Workbench
@@ -26,6 +26,7 @@ from plantseg_app.run.worker_events import TaskProgress
 from plantseg_app.train.events import StepDone, ValidationDone
 from plantseg_app.train.outlook import expected_seconds
 from plantseg_app.train.settings import TrainSettings
+from plantseg_app.zoo.library import add_under_free_id
 
 # A step of a large network may take a while, and the model is written after it.
 _PATIENCE_S = 180.0
@@ -166,7 +167,7 @@ class TrainingArea(Area):
         if folder is None:
             return
         try:
-            model_id = add_under_free_id(folder)
+            model_id = add_under_free_id(folder).card.id
         except (PlantSegError, OSError) as error:
             self.bench.warn(str(error))
             return

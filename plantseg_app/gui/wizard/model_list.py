@@ -24,9 +24,10 @@ from PySide6.QtWidgets import (
 )
 
 from plantseg_app.gui.areas.model_details import ModelDetails
-from plantseg_app.gui.areas.model_table import ModelEntry, searched_text
+from plantseg_app.gui.areas.model_table import ModelEntry
 from plantseg_app.gui.widgets import button
 from plantseg_app.zoo.catalogue import InstalledModel
+from plantseg_app.zoo.search import searched_text
 
 _ENTRY = Qt.ItemDataRole.UserRole
 _ROWS_SHOWN = 4

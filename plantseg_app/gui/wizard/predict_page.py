@@ -11,11 +11,11 @@ from PySide6.QtWidgets import QComboBox, QHBoxLayout, QLabel, QVBoxLayout, QWidg
 from plantseg_app.core.volume import Volume
 from plantseg_app.core.workflow import Workflow
 from plantseg_app.errors import PlantSegError, RequestError
-from plantseg_app.gui.areas.model_table import finds_text
 from plantseg_app.gui.forms.choices import CHOICES
 from plantseg_app.gui.forms.fold import Fold
 from plantseg_app.gui.forms.step_form import StepForm
 from plantseg_app.gui.growing import GrowingLayers
+from plantseg_app.gui.model_fit import fits_of
 from plantseg_app.gui.widgets import button, heading, say, sentence
 from plantseg_app.gui.wizard.model_list import ListedModel, ModelList
 from plantseg_app.gui.wizard.page import Page
@@ -25,7 +25,6 @@ from plantseg_app.run.prediction import (
     PredictionOutlook,
     expect_prediction,
     is_predicted,
-    network_input,
     predict_step,
     prediction_nodes,
     suits_better,
@@ -34,11 +33,10 @@ from plantseg_app.run.prediction import (
 from plantseg_app.run.workflows import with_model
 from plantseg_app.zoo.card import ModelCard
 from plantseg_app.zoo.catalogue import InstalledModel, read_catalogue
-from plantseg_app.zoo.scale import ModelFit, rank_models
+from plantseg_app.zoo.scale import ModelFit
+from plantseg_app.zoo.search import finds_text
 
 _PAUSE_MS = 200
-_STRUCTURES = {"membranes": "membrane", "nuclei": "nuclei"}
-"""What cards call the things that images of a role show."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -174,18 +172,10 @@ class PredictPage(Page):
 
     def _listed(self) -> list[ListedModel]:
         """Return the models, those that fit the open image best first."""
-        models, image = read_catalogue().models, self.document.main_image
-        if image is None:
+        models = read_catalogue().models
+        if self.document.main_image is None:
             return [ListedModel(model, _facts(model.card)) for model in models]
-        seen = network_input(self.document.workflow, image.volume)
-        diameter = self.document.cell_diameter_vox
-        fits = rank_models(
-            models,
-            seen.shape_vox,
-            seen.voxel_size_um,
-            structure=_STRUCTURES.get(image.role, ""),
-            cell_diameter_vox=None if diameter is None else diameter * seen.zoom,
-        )
+        fits = fits_of(self.document, models)
         return [ListedModel(fit.model, _line(fit, place), fit.sentence) for place, fit in enumerate(fits)]
 
     def _show_form(self, step: Any) -> None:
