@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from plantseg_app.algorithms.layers import close_pairs, colour_objects, objects_of
+from plantseg_app.algorithms.layers import close_pairs, colour_objects, objects_of, without_empty_planes
 
 DEFAULT_THRESHOLD = 0.5
 DEFAULT_MIN_SIZE = 250
@@ -83,8 +83,7 @@ def decode_layers(
             pieces = _without_small(mask & inside, rules.min_size)
             result[number, z] = np.where(pieces > 0, pieces + np.uint32(n_found), 0)
             n_found += int(pieces.max(initial=0))
-    used = result.any((1, 2, 3))
-    return result[used] if used.any() else result[:1]
+    return without_empty_planes(result)
 
 
 def _without_small(mask: NDArray[np.bool_], min_size: int) -> NDArray[np.uint32]:

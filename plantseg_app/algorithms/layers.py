@@ -80,6 +80,17 @@ def pack_layers(layers: NDArray[Any]) -> NDArray[np.uint32]:
     return np.stack(planes)
 
 
+def without_empty_planes(layers: NDArray[Any]) -> NDArray[Any]:
+    """Return the planes that hold an object; the first one where none does."""
+    used = layers.any(tuple(range(1, layers.ndim)))
+    return layers[used] if used.any() else layers[:1]
+
+
+def with_spare_plane(layers: NDArray[Any]) -> NDArray[Any]:
+    """Return the layers and an empty plane after them, for objects that no other plane has room for."""
+    return layers if not layers[-1].any() else np.concatenate([layers, np.zeros_like(layers[:1])])
+
+
 def combine_layers(layers: NDArray[Any]) -> tuple[NDArray[np.uint32], NDArray[np.uint32]]:
     """Return one image of codes, and what they mean, so that layers can be cut, turned and bent like labels.
 

@@ -145,6 +145,10 @@ class Viewer(Canvas):
         layer = self._find(name)
         return layer if _is_labels(layer) else None
 
+    def labels_planes(self, name: str) -> list[Labels]:
+        """Return napari's own labels layers that show `name`, a plane each; a single one for plain labels."""
+        return [layer for layer in self._planes(name) if _is_labels(layer)]
+
     def _find(self, name: str) -> Layer | None:
         return next((layer for layer in self._layers() if layer.name == name), None)
 

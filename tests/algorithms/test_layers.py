@@ -20,6 +20,8 @@ from plantseg_app.algorithms.layers import (
     overlapping_pairs,
     pack_layers,
     separate_layers,
+    with_spare_plane,
+    without_empty_planes,
 )
 
 
@@ -123,3 +125,13 @@ def test_an_object_that_is_nowhere_alone_yields_to_the_one_around_it_unless_it_i
     layers[0], layers[1, 0, 4] = 1, 2
     assert 2 not in flatten_by_rule(layers, "nearest")
     assert 2 in flatten_by_rule(layers, "smaller")
+
+
+def test_a_spare_plane_comes_and_empty_planes_go():
+    layers = np.zeros((3, 1, 4, 5), np.uint32)
+    layers[0, 0, 1], layers[2, 0, :, 2] = 7, 9
+    more = with_spare_plane(layers)
+    assert (more.shape, more.dtype) == ((4, 1, 4, 5), np.uint32)
+    assert with_spare_plane(more) is more
+    np.testing.assert_array_equal(without_empty_planes(more), layers[[0, 2]])
+    assert without_empty_planes(layers * 0).shape == (1, 1, 4, 5)

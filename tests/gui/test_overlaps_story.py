@@ -24,6 +24,23 @@ def window(qtbot: QtBot) -> Iterator[Any]:
     yield from opened_window(qtbot)
 
 
+def proofread_planes(window: Any, qtbot: QtBot, found: np.ndarray) -> None:
+    """Paint a new object over the others, in the empty plane."""
+    window.go_to("Proofread")
+    page = window.page
+    page.start_button.click()
+    qtbot.waitUntil(lambda: page.editor is not None, timeout=LONG_MS)
+    assert page.plane_box.maximum() == len(found) + 1
+    page.plane_box.setValue(page.plane_box.maximum())
+    assert page.label_box.value() == page.editor.selected_label == found.max() + 1
+    page.editor._layer.paint((0, 25, 65), page.editor.selected_label)
+    page.finish()
+    corrected = window.document.cells.volume
+    assert corrected.kind is Kind.LAYERED_LABELS
+    assert np.array_equal(corrected.data[:-1], found)
+    assert set(np.unique(corrected.data[-1])) == {0, found.max() + 1}
+
+
 def test_from_an_image_to_saved_planes(window: Any, qtbot: QtBot, tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     image = rng.normal(1500, 60, (96, 128))
@@ -39,10 +56,12 @@ def test_from_an_image_to_saved_planes(window: Any, qtbot: QtBot, tmp_path: Path
     assert cells.kind is Kind.LAYERED_LABELS
     shown = [name for name in window.viewer.layer_names() if name.startswith("objects")]
     assert shown == [f"objects {i + 1}" for i in range(len(cells.data))]
+    proofread_planes(window, qtbot, cells.data)
+    cells = window.document.cells.volume
     window.go_to("Measure & export")
     export = window.page
     qtbot.waitUntil(lambda: "cells" in export.summary.text() and not window.runner.is_busy, timeout=LONG_MS)
     export.folder_line.set_path(tmp_path / "out")
     run_until(window, qtbot, export.save_button.click, lambda: "Saved" in export.saved.text())
-    saved = read_volume(tmp_path / "out" / "dish_objects.tif", kind=Kind.LAYERED_LABELS)
+    saved = read_volume(next((tmp_path / "out").glob("dish_*.tif")), kind=Kind.LAYERED_LABELS)
     assert np.array_equal(saved.data, cells.data)

@@ -31,6 +31,7 @@ from plantseg_app.zoo.library import add_under_free_id
 # A step of a large network may take a while, and the model is written after it.
 _PATIENCE_S = 180.0
 _PAUSE_BEFORE_ESTIMATE_MS = 700
+_ADD_FIRST = "Add images with their cells at the left; then the training can start."
 
 
 class TrainingArea(Area):
@@ -269,7 +270,9 @@ class TrainingArea(Area):
         has_stacks = bool(self.form.stacks.table.rows)
         self.view.allow(is_running, not is_running, has_stacks)
         if not (is_running or has_stacks or self.view.record):
-            self.view.status.setText("Add images with their cells at the left; then the training can start.")
+            self.view.status.setText(_ADD_FIRST)
+        elif self.view.status.text() == _ADD_FIRST:
+            self.view.status.setText("Working out how long it takes …")
         self.form.setEnabled(not is_running)
 
     def _show_chosen(self) -> None:

@@ -9,6 +9,8 @@ from PySide6.QtCore import Qt, QTimer
 from PySide6.QtGui import QKeySequence
 from PySide6.QtWidgets import QButtonGroup, QCheckBox, QFormLayout, QGridLayout, QSlider, QSpinBox, QWidget
 
+from plantseg_app.algorithms.layers import with_spare_plane, without_empty_planes
+from plantseg_app.core.volume import Kind
 from plantseg_app.gui.document import Result
 from plantseg_app.gui.label_editor import LabelEditor, Tool
 from plantseg_app.gui.widgets import button, heading, sentence
@@ -67,7 +69,10 @@ class ProofreadPage(Page):
             self.tool_buttons.addButton(made, index)
             grid.addWidget(made, 1 + index // 3, index % 3)
         self.tool_buttons.idClicked.connect(self._use_tool)
-        form = QFormLayout()
+        self.form = form = QFormLayout()
+        self.plane_box = _plane_box()
+        self.plane_box.valueChanged.connect(self._turn)
+        form.addRow("P&lane", self.plane_box)
         self.label_box = QSpinBox()
         self.label_box.setRange(0, 2**31 - 1)
         self.label_box.setToolTip("The cell that is painted; 0 is background.")
@@ -137,21 +142,25 @@ class ProofreadPage(Page):
         cells = self.document.cells
         if cells is None or self.editor is not None:
             return
-        if cells.volume.kind.needs_leading_axis:
-            self.bench.warn("Layers of overlapping objects cannot be painted yet; export them as they are.")
-            return
         self._begun_from = cells
-        viewer = self.bench.viewer
+        viewer, shown = self.bench.viewer, cells.volume
+        if shown.kind is Kind.LAYERED_LABELS:
+            # Room for an object that lies over objects of every plane.
+            shown = shown.replace(data=with_spare_plane(shown.data))
+        if cells.name != CORRECTED or shown is not cells.volume:
+            viewer.show(shown, CORRECTED)
         if cells.name != CORRECTED:
-            viewer.show(cells.volume, CORRECTED)
             viewer.set_visible(cells.name, False)
-        layer = viewer.labels_layer(CORRECTED)
-        if layer is None:
+        planes = viewer.labels_planes(CORRECTED)
+        if not planes:
             return
-        viewer.choose(CORRECTED)
-        self.editor = LabelEditor(layer, self)
+        self.editor = LabelEditor(planes, self)
         self.editor.edited.connect(self._note_edit)
         self.editor.selected.connect(self._show_selected)
+        self.editor.turned.connect(self._show_plane)
+        self.form.setRowVisible(self.plane_box, shown.kind is Kind.LAYERED_LABELS)
+        self.plane_box.setRange(1, len(planes))
+        self._show_plane(0)
         self._dirty = False
         self._set_brush()
         self.tool_buttons.button(1).click()
@@ -178,7 +187,10 @@ class ProofreadPage(Page):
         if self.editor is None or self._begun_from is None or not self._dirty:
             return
         self._dirty = False
-        volume = self._begun_from.volume.replace(data=self.editor.labels.copy())
+        volume = self._begun_from.volume
+        is_layered = volume.kind is Kind.LAYERED_LABELS
+        data = without_empty_planes(self.editor.layers) if is_layered else self.editor.labels.copy()
+        volume = volume.replace(data=data)
         inputs = {**self._begun_from.inputs, "corrected by hand": self._begun_from.name}
         self.document.set_result(Result(CORRECTED, volume, self._begun_from.workflow, inputs))
         self.kept.setText("Your corrections are kept.")
@@ -204,6 +216,25 @@ class ProofreadPage(Page):
         if label <= self.label_box.maximum():
             self.label_box.setValue(label)
 
+    def _turn(self, number: int) -> None:
+        if self.editor is not None:
+            self.editor.turn_to(number - 1)
+
+    def _show_plane(self, plane: int) -> None:
+        if self.editor is not None:
+            self.plane_box.setValue(plane + 1)
+            self.bench.viewer.choose(self.editor.plane_name)
+
     def _set_brush(self) -> None:
         if self.editor is not None:
             self.editor.set_brush(self.brush.value(), self.in_3d.isChecked())
+
+
+def _plane_box() -> QSpinBox:
+    box = QSpinBox()
+    box.setToolTip(
+        "The plane that is painted in; what lies in other planes stays as it is. The last one is empty: room for an "
+        "object that lies over others. Choosing a cell turns to its plane."
+    )
+    box.setAccessibleName("Plane")
+    return box
