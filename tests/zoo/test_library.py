@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -11,7 +13,7 @@ from plantseg_app import paths
 from plantseg_app.cli.main import main
 from plantseg_app.errors import InputError, RequestError
 from plantseg_app.zoo.catalogue import list_models
-from plantseg_app.zoo.library import add_model, remove_model
+from plantseg_app.zoo.library import add_model, add_under_free_id, clear_after, remove_model
 from plantseg_app.zoo.load import load_network
 
 
@@ -92,3 +94,26 @@ def test_the_command_line_adds_and_removes(trained: Path, capsys: pytest.Capture
     assert main(["models", "remove", "other"]) == 0
     assert main(["models", "remove", "other"]) == 2
     assert "other" in capsys.readouterr().err
+
+
+def test_a_killed_addition_leaves_nothing_that_stays(trained: Path) -> None:
+    home = paths.user_models_dir()
+    for process_id in (11, 112):
+        (home / f".adding-{process_id}-x" / "model").mkdir(parents=True)
+    clear_after(11)
+    assert [path.name for path in home.iterdir()] == [".adding-112-x"]
+    assert list_models() == []
+    # Nobody told that this one was killed; it goes once it is old.
+    os.utime(home / ".adding-112-x", (0, 0))
+    add_model(trained)
+    assert [path.name for path in home.iterdir()] == ["mine"]
+
+
+def test_a_free_id_is_found_and_the_same_weights_are_one_model(trained: Path, install: Callable[..., object]) -> None:
+    add_model(trained)
+    assert add_under_free_id(trained).card.id == "mine"
+    install(trained.with_name("other"), "mine", seed=1)
+    assert add_under_free_id(trained.with_name("other")).card.id == "mine-2"
+    assert [model.card.id for model in list_models()] == ["mine", "mine-2"]
+    with pytest.raises(RequestError, match="There is no"):
+        add_under_free_id(trained.with_name("missing"))

@@ -89,6 +89,19 @@ def test_the_models_here_and_to_download_are_listed_and_filtered(models: Any) ->
     assert not models.download_button.isVisible()
 
 
+def test_looking_at_models_touches_no_network(models: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    import socket
+
+    asked: list[object] = []
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *address, **_: asked.append(address))
+    monkeypatch.setattr(socket.socket, "connect", lambda _, address: asked.append(address))
+    models.enter()
+    for model_id in shown(models):
+        assert models.choose(model_id)
+    assert asked == []
+    assert models.jobs._runner is None
+
+
 def test_the_details_are_those_of_the_card(models: Any) -> None:
     from plantseg_app.zoo.catalogue import find_model
 
