@@ -128,6 +128,7 @@ def run_show(arguments: argparse.Namespace) -> int:
         try:
             offer = find_offer(arguments.id)
         except RequestError:
+            # What is said of models that are here fits better.
             raise unknown from None
         terminal.print_json(offer.model_dump(mode="json"))
         lines = [*card_lines(offer), *offer_lines(offer)]

@@ -78,7 +78,7 @@ def find_model(id_or_path: str | Path) -> InstalledModel:
     Raises
     ------
     RequestError
-        If there is no such model; the message suggests the nearest id.
+        If there is no such model; the message says how to download it, or suggests the nearest id.
     InputError
         If it is there but its card is damaged.
     """
@@ -94,8 +94,23 @@ def find_model(id_or_path: str | Path) -> InstalledModel:
         return InstalledModel(_read_card(folder), folder.resolve())
     if folder.is_dir() and len(folder.parts) > 1:
         raise RequestError(f"The folder {folder} holds no {CARD_FILE}, so it is no model.")
+    if (offered := _offered(str(id_or_path))) is not None:
+        raise RequestError(
+            f'The model "{id_or_path}" is not on this machine; download it in the area Models, or by: plantseg-app '
+            f"models download {offered}"
+        )
     hint = did_you_mean(str(id_or_path), [model.card.id for model in catalogue.models])
     raise RequestError(f'There is no model "{id_or_path}". {hint}')
+
+
+def _offered(name: str) -> str | None:
+    """Return the id under which a model can be downloaded, or None."""
+    from plantseg_app.zoo.offers import find_offer
+
+    try:
+        return find_offer(name).id
+    except RequestError:
+        return None
 
 
 def _model_folders(parent: Path) -> list[Path]:

@@ -103,3 +103,9 @@ def test_weights_of_another_architecture_are_refused(home, install):
     path.write_text(text, encoding="utf-8")
     with pytest.raises(InputError, match="does not fit"):
         load_network(find_model("tiny"))
+
+
+def test_a_model_that_can_be_downloaded_is_named_with_the_command(tmp_path, monkeypatch):
+    monkeypatch.setenv("PLANTSEG_APP_HOME", str(tmp_path))
+    with pytest.raises(RequestError, match=r"plantseg-app models download confocal_3d_unet_ovules_ds2x$"):
+        find_model("generic_confocal_3D_unet")

@@ -202,9 +202,7 @@ def test_the_command_says_it_in_one_line_with_status_1(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("plantseg_app.zoo.download.PATIENT", QUICK)
-    own_home.mkdir(exist_ok=True)
-    plain = {"catalogue": 1, "models": [offer.model_dump(mode="json")]}
-    (own_home / "catalogue.yaml").write_text(yaml.safe_dump(plain), encoding="utf-8")
+    listed(offer, own_home)
     fail(file_server.files["/weights.safetensors"])
     assert main(["models", "download", "ours", "--quiet"]) == 1
     printed = capsys.readouterr()
@@ -295,26 +293,51 @@ def test_no_room_for_the_model_is_told(offer: Offer, monkeypatch: pytest.MonkeyP
     assert list_models() == []
 
 
-def test_two_processes_fetch_a_model_once(
-    offer: Offer, own_home: Path, file_server: Any, files: dict[str, bytes], tmp_path: Path
-) -> None:
+def listed(offer: Offer, own_home: Path) -> list[str]:
+    """List the offer for other processes, and return the command that downloads it."""
     plain = {"catalogue": 1, "models": [offer.model_dump(mode="json")]}
     own_home.mkdir(exist_ok=True)
     (own_home / "catalogue.yaml").write_text(yaml.safe_dump(plain), encoding="utf-8")
+    return [sys.executable, "-m", "plantseg_app", "models", "download", "ours", "--json"]
+
+
+def wait_for(is_so: Callable[[], bool], what: str) -> None:
+    for _ in range(600):
+        if is_so():
+            return
+        time.sleep(0.05)
+    pytest.fail(what)
+
+
+def test_a_killed_process_keeps_what_has_arrived_and_holds_no_lock(
+    offer: Offer, own_home: Path, file_server: Any, files: dict[str, bytes]
+) -> None:
+    served, size = file_server.files["/weights.safetensors"], len(files["weights.safetensors"])
+    gate = served.gate = threading.Event()
+    with subprocess.Popen(listed(offer, own_home), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+        part = paths.downloads_dir() / "ours" / "weights.safetensors.part"
+        wait_for(lambda: part.is_file() and part.stat().st_size >= size // 2, "Nothing arrived.")
+        process.kill()
+    gate.set()
+    have = part.stat().st_size
+    assert not paths.user_models_dir().exists()
+    served.gate = None
+    before = len(file_server.asked("/weights.safetensors"))
+    download(offer)
+    (last,) = file_server.asked("/weights.safetensors")[before:]
+    assert (last.status, last.sent) == (206, size - have)
+
+
+def test_two_processes_fetch_a_model_once(offer: Offer, own_home: Path, file_server: Any, tmp_path: Path) -> None:
     gate = file_server.files["/weights.safetensors"].gate = threading.Event()
-    command = [sys.executable, "-m", "plantseg_app", "models", "download", "ours", "--json"]
+    command = listed(offer, own_home)
     logs = [tmp_path / "first.txt", tmp_path / "second.txt"]
     processes = []
     for log in logs:
         with log.open("w") as stderr:
             processes.append(subprocess.Popen(command, stdout=subprocess.PIPE, stderr=stderr, text=True))
     # The one that came second says that it waits; only then the first one gets on.
-    for _ in range(400):
-        if any("waiting for it" in log.read_text() for log in logs):
-            break
-        time.sleep(0.05)
-    else:
-        pytest.fail("Nobody waited.")
+    wait_for(lambda: any("waiting for it" in log.read_text() for log in logs), "Nobody waited.")
     gate.set()
     answers = [process.communicate(timeout=60)[0] for process in processes]
     assert [process.returncode for process in processes] == [0, 0]
