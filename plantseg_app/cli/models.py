@@ -31,9 +31,7 @@ def add_to(commands: argparse._SubParsersAction[Parser]) -> None:
         help="take files that differ from those downloaded first, where nobody publishes their checksums",
     )
     adding = add_command(actions, "add", "make a model of files of your own", run_add)
-    adding.add_argument(
-        "folder", metavar="FOLDER", type=Path, help="holds a model, for example as a training leaves it"
-    )
+    adding.add_argument("source", metavar="FOLDER|FILE", type=Path, help="a model of this program or of another")
     adding.add_argument("--id", dest="new_id", metavar="ID", help="call it this (default: the id that its files give)")
     removing = add_command(actions, "remove", "delete one of your own models", run_remove)
     removing.add_argument("id", metavar="ID", help="the model")
@@ -163,7 +161,7 @@ def run_add(arguments: argparse.Namespace) -> int:
     from plantseg_app.zoo.library import add_model
 
     terminal = Terminal.of(arguments)
-    model = add_model(arguments.folder, arguments.new_id)
+    model = add_model(arguments.source, arguments.new_id)
     terminal.print_json(plain_model(model))
     terminal.say(f"{model.card.id}: added, in {model.folder}")
     return 0

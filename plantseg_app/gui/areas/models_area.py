@@ -7,15 +7,11 @@ from pathlib import Path
 from typing import ClassVar
 
 from PySide6.QtCore import Qt
-from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import (
-    QAbstractItemView,
     QFileDialog,
     QHBoxLayout,
-    QHeaderView,
     QMessageBox,
     QSplitter,
-    QTableView,
     QVBoxLayout,
     QWidget,
 )
@@ -26,13 +22,12 @@ from plantseg_app.gui.areas.model_details import ModelDetails
 from plantseg_app.gui.areas.model_filters import ModelFilters
 from plantseg_app.gui.areas.model_jobs import ModelJobs
 from plantseg_app.gui.areas.model_table import (
-    FIT_COLUMN,
-    STRUCTURE_COLUMN,
     ModelEntry,
     ModelFilter,
     ModelTable,
     read_entries,
 )
+from plantseg_app.gui.areas.model_view import ModelView
 from plantseg_app.gui.areas.use_model import use_model
 from plantseg_app.gui.qt_runner import Beside
 from plantseg_app.gui.widgets import button, sentence
@@ -40,8 +35,6 @@ from plantseg_app.gui.workbench import Workbench
 from plantseg_app.run.model_tasks import AddModel, DownloadModel
 from plantseg_app.zoo.library import remove_model
 from plantseg_app.zoo.load import verify_models
-
-_NAME_CHARACTERS = 22
 
 
 class ModelsArea(Area):
@@ -56,35 +49,17 @@ class ModelsArea(Area):
         self.table = ModelTable(self)
         self.filter = ModelFilter(self.table, self)
         self.filters = ModelFilters()
+        self.list = ModelView(self.table, self.filter)
+        self.empty_label = sentence("No model fits; clear a filter.")
         self.details = ModelDetails()
         self.jobs = ModelJobs(bench.runner.store.folder.parent)
         self._beside: Beside | None = None
         self._checked: dict[str, str] = {}
-        self._make_list()
         self._make_buttons()
         self._build()
         self._connect()
 
     # ------------------------------------------------------------------------------------------------ layout
-
-    def _make_list(self) -> None:
-        self.list = QTableView()
-        self.list.setModel(self.filter)
-        self.list.setAccessibleName("Models")
-        self.list.setToolTip("Choose a model to read about it; a double click uses it, or downloads it.")
-        self.list.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
-        self.list.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
-        self.list.setTabKeyNavigation(False)
-        self.list.verticalHeader().hide()
-        self.list.setShowGrid(False)
-        self.list.setSortingEnabled(True)
-        self.list.sortByColumn(-1, Qt.SortOrder.AscendingOrder)
-        self.list.setWordWrap(False)
-        header = self.list.horizontalHeader()
-        header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
-        header.setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
-        header.setMinimumSectionSize(48)
-        self.empty_label = sentence("No model fits; clear a filter.")
 
     def _make_buttons(self) -> None:
         self.use_button = button(
@@ -94,8 +69,9 @@ class ModelsArea(Area):
         )
         self.add_button = button(
             "&Add from folder…",
-            "Copy a model among your own: a folder with card.yaml and weights, as a training leaves it.",
+            "Make a model of your own of a folder: one that a training left, or one of PlantSeg.",
         )
+        self.add_file_button = button("Add f&ile…", "Make a model of your own of a single file, such as a checkpoint.")
         self.download_button = button(
             "&Download", "Fetch this model over the network and put it among your own.", main=True
         )
@@ -112,6 +88,7 @@ class ModelsArea(Area):
         column.addWidget(self.empty_label)
         row = QHBoxLayout()
         row.addWidget(self.add_button)
+        row.addWidget(self.add_file_button)
         row.addStretch(1)
         row.addWidget(self.refresh_button)
         column.addLayout(row)
@@ -128,7 +105,6 @@ class ModelsArea(Area):
         row.addWidget(self.remove_button)
         column.addLayout(row)
         split = QSplitter(Qt.Orientation.Horizontal)
-        split.splitterMoved.connect(lambda *_: self._suit_width())
         split.addWidget(left)
         split.addWidget(right)
         split.setStretchFactor(0, 1)
@@ -150,6 +126,7 @@ class ModelsArea(Area):
         self.jobs.failed.connect(self.bench.warn)
         self.jobs.changed.connect(self._allow)
         self.add_button.clicked.connect(self._choose_folder)
+        self.add_file_button.clicked.connect(self._choose_file)
         self.remove_button.clicked.connect(self._ask_to_remove)
         self.refresh_button.clicked.connect(self.refresh)
 
@@ -164,46 +141,23 @@ class ModelsArea(Area):
         chosen = self.chosen
         self._checked.clear()
         self.table.set_rows(read_entries(self.bench.document))
-        self.list.setColumnHidden(FIT_COLUMN, not self.bench.document.images)
-        self._suit_width()
+        self.list.show_fit(bool(self.bench.document.images))
         self.filters.fill([entry.card for entry in self.table.rows if entry.card is not None])
         self._apply_filters()
         if chosen is None or not self.choose(chosen.id):
-            self._choose_row(0)
-
-    def resizeEvent(self, event: QResizeEvent) -> None:  # noqa: N802 - Qt's name
-        """Leave room for the names of the models."""
-        super().resizeEvent(event)
-        self._suit_width()
-
-    def _suit_width(self) -> None:
-        """Spare a narrow list the column that the filter above it can stand for."""
-        header = self.list.horizontalHeader()
-        columns = [column for column in range(1, self.filter.columnCount()) if not self.list.isColumnHidden(column)]
-        taken = sum(
-            max(self.list.sizeHintForColumn(c), header.sectionSizeHint(c)) for c in {*columns, STRUCTURE_COLUMN}
-        )
-        room = self.list.viewport().width() - taken
-        self.list.setColumnHidden(STRUCTURE_COLUMN, room < _NAME_CHARACTERS * self.fontMetrics().averageCharWidth())
+            self._choose_first()
 
     @property
     def chosen(self) -> ModelEntry | None:
         """The model whose details are shown."""
-        index = self.list.currentIndex()
-        return self.table.rows[self.filter.mapToSource(index).row()] if index.isValid() else None
+        return self.list.chosen
 
     def choose(self, model_id: str) -> bool:
         """Show the details of a model, and return whether it is in the list."""
-        for row, entry in enumerate(self.table.rows):
-            index = self.filter.mapFromSource(self.table.index(row, 0))
-            if entry.id == model_id and index.isValid():
-                self.list.setCurrentIndex(index)
-                return True
-        return False
+        return self.list.choose(model_id)
 
-    def _choose_row(self, row: int) -> None:
-        if self.filter.rowCount():
-            self.list.setCurrentIndex(self.filter.index(row, 0))
+    def _choose_first(self) -> None:
+        self.list.choose_first()
         self._show_chosen()
 
     def _show_chosen(self) -> None:
@@ -226,18 +180,18 @@ class ModelsArea(Area):
         self.filter.set_filters(self.filters.wish, self.filters.origin)
         self.empty_label.setVisible(self.filter.rowCount() == 0)
         if self.chosen is None:
-            self._choose_row(0)
+            self._choose_first()
 
     # ------------------------------------------------------------------------------------------------ actions
 
     def take_paths(self, paths: Sequence[Path]) -> None:
-        """Add the models in folders that were dropped."""
+        """Add the models in folders and files that were dropped."""
         for path in paths:
             self.add(path)
 
-    def add(self, folder: Path) -> None:
-        """Make a model of what lies in `folder` among the person's own and, when it is here, show it."""
-        self.jobs.start(AddModel(folder))
+    def add(self, source: Path) -> None:
+        """Make a model of a folder or file among the person's own and, when it is here, show it."""
+        self.jobs.start(AddModel(source))
 
     def download(self, model_id: str) -> None:
         """Fetch a model that is offered and, when it is here, show it."""
@@ -294,6 +248,11 @@ class ModelsArea(Area):
         folder = QFileDialog.getExistingDirectory(self, "Folder of the model to add")
         if folder:
             self.add(Path(folder))
+
+    def _choose_file(self) -> None:
+        file, _ = QFileDialog.getOpenFileName(self, "File of the model to add")
+        if file:
+            self.add(Path(file))
 
     def _ask_to_remove(self) -> None:
         entry = self.chosen
