@@ -28,19 +28,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from plantseg_app.algorithms.blocks import Check, map_ids, never_stop
-from plantseg_app.algorithms.flooding import Spacing
+from plantseg_app.algorithms.flooding import Spacing, label_touching
 from plantseg_app.algorithms.frames import View
+from plantseg_app.algorithms.growing import regrow_from_cores
 from plantseg_app.algorithms.mutex import NEIGHBOURS, Offset, mutex_watershed_on_affinities
 from plantseg_app.algorithms.partition import gasp, multicut
-from plantseg_app.algorithms.region_graph import RegionGraph, make_dense
-from plantseg_app.algorithms.watershed import WatershedSettings, oversegment
+from plantseg_app.algorithms.region_graph import RegionGraph, absorb_small, make_dense
+from plantseg_app.algorithms.watershed import WatershedSettings, distance_to_boundary, find_seeds
 
 DEFAULT_REACH = (3, 9, 27)
 
 DEFAULT_SEPARATION = 4.0
 """Twice the usual hinge of the push force, 2."""
 
-SUPERPIXELS = WatershedSettings(threshold=0.5, sigma_seeds=1.0, sigma_weights=1.0, min_size=10)
+SUPERPIXELS = WatershedSettings(threshold=0.5, sigma_seeds=1.0, min_size=10)
 """Finer than those of boundary maps: the lines between clusters are a voxel thin and never broken by noise."""
 
 
@@ -68,6 +69,9 @@ class ByAffinities:
         How far apart, in voxels of the finest axis, voxels are that are compared along each axis.
     stride
         Distant voxels are compared from every n-th voxel of each axis.
+    min_thickness
+        Objects into which no ball of this diameter fits, in voxels of the finest axis, go to those around them: lines
+        where an embedding changes from that of one object into that of the next. 0: none.
     spacing
         Edge lengths of a voxel, any unit.
     n_threads
@@ -79,6 +83,7 @@ class ByAffinities:
     partition: Partition = Partition.MUTEX_WATERSHED
     reach: tuple[int, ...] = DEFAULT_REACH
     stride: tuple[int, int, int] = (1, 1, 1)
+    min_thickness: float = 3.0
     spacing: Spacing = (1.0, 1.0, 1.0)
     n_threads: int = 1
 
@@ -86,6 +91,14 @@ class ByAffinities:
         """Return the labels of the view."""
         offsets = [*NEIGHBOURS, *axis_offsets(self.reach, self.spacing, inside.shape)]
         affinities = embedding_affinities(view.embedding, offsets, self.separation, check)
+        labels = self._partition(affinities, offsets, inside, check)
+        del affinities
+        check()
+        return regrow_from_cores(labels, view.embedding, self.min_thickness, self.separation / 2, self.spacing, check)
+
+    def _partition(
+        self, affinities: NDArray[np.float32], offsets: Sequence[Offset], inside: NDArray[np.bool_], check: Check
+    ) -> NDArray[np.uint32]:
         if self.partition is Partition.MUTEX_WATERSHED:
             return mutex_watershed_on_affinities(affinities, offsets, self.beta, self.stride, inside)
         labels, graph = self._superpixels(affinities, offsets, inside, check)
@@ -100,9 +113,12 @@ class ByAffinities:
     ) -> tuple[NDArray[np.uint32], RegionGraph]:
         boundary = boundary_of(affinities)
         boundary[~inside] = 1
-        labels, _ = oversegment(boundary, SUPERPIXELS, self.spacing, n_threads=self.n_threads, check=check)
-        labels, _ = make_dense(np.where(inside, labels, np.uint32(0)))
-        return labels, affinity_graph(labels, affinities, offsets)
+        distance = distance_to_boundary(boundary, SUPERPIXELS.threshold, self.spacing, self.n_threads)
+        seeds = find_seeds(distance, SUPERPIXELS, self.spacing, self.n_threads, check)
+        labels = flood_affinities(affinities, seeds, inside)
+        graph = affinity_graph(labels, affinities, offsets)
+        joined = absorb_small(graph, SUPERPIXELS.min_size)
+        return np.asarray(map_ids(labels, joined, self.n_threads)), graph.contract(joined)
 
 
 def axis_offsets(reach: Sequence[int], spacing: Spacing, shape: Sequence[int]) -> list[Offset]:
@@ -176,6 +192,35 @@ def boundary_of(affinities: NDArray[np.float32]) -> NDArray[np.float32]:
         np.maximum(boundary[after], apart, out=boundary[after])
         np.maximum(boundary[before], apart, out=boundary[before])
     return boundary
+
+
+def flood_affinities(
+    affinities: NDArray[np.float32], seeds: NDArray[np.uint32], inside: NDArray[np.bool_]
+) -> NDArray[np.uint32]:
+    """Return the seeds grown over the highest affinities first, (Z, Y, X) dense; what none reaches is labelled, too.
+
+    Parameters
+    ----------
+    affinities
+        (C, Z, Y, X), the first three those of the nearest neighbours before each voxel.
+    seeds
+        (Z, Y, X), 1 ... N.
+    inside
+        (Z, Y, X), where they may grow; elsewhere the result is 0.
+    """
+    from bioimage_cpp.segmentation import watershed_from_affinities
+
+    # The library takes planes as planes.
+    first = 1 if seeds.shape[0] == 1 else 0
+    thin = (0,) * first
+    steps = [offset[first:] for offset in NEIGHBOURS[first:]]
+    grown = watershed_from_affinities(affinities[(slice(first, 3), *thin)], steps, seeds[thin], mask=inside[thin])
+    labels = np.asarray(grown, np.uint32).reshape(seeds.shape)
+    lost = inside & (labels == 0)
+    if lost.any():
+        pieces, _ = label_touching(lost)
+        labels = np.where(lost, pieces + labels.max(), labels)
+    return make_dense(labels)[0]
 
 
 def affinity_graph(

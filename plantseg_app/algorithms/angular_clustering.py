@@ -19,7 +19,6 @@ instance segmentation, ECCV workshops 2020, doi:10.48550/arXiv.2007.06660.
 from __future__ import annotations
 
 import dataclasses
-import itertools
 from typing import Any
 
 import numpy as np
@@ -29,7 +28,9 @@ from plantseg_app.algorithms.blocks import Check, map_ids, never_stop
 from plantseg_app.algorithms.filters import ellipsoid, gaussian
 from plantseg_app.algorithms.flooding import Spacing, label_touching, scale_sigma
 from plantseg_app.algorithms.frames import View
+from plantseg_app.algorithms.growing import grow_alike
 from plantseg_app.algorithms.labels import mean_by_label
+from plantseg_app.algorithms.merging import embedding_sums
 
 
 @dataclasses.dataclass(frozen=True)
@@ -149,8 +150,6 @@ def smooth_directions(embedding: NDArray[Any], radius_vox: Spacing) -> NDArray[n
 
 def seed_directions(embedding: NDArray[Any], seeds: NDArray[np.uint32]) -> NDArray[np.float32]:
     """Return the direction of the mean embedding of each seed, (N + 1, C) of length 1; zeros for 0."""
-    from plantseg_app.algorithms.merging import embedding_sums
-
     sums, _ = embedding_sums(seeds, embedding)
     length = np.linalg.norm(sums, axis=1, keepdims=True)
     return np.asarray(sums / np.maximum(length, np.finfo(np.float64).tiny), np.float32)
@@ -164,10 +163,7 @@ def grow_by_angle(
     inside: NDArray[np.bool_] | None = None,
     check: Check = never_stop,
 ) -> NDArray[np.uint32]:
-    """Return what grows from seeds, voxel by voxel, over neighbours that point nearly the same way.
-
-    All seeds grow by one voxel at a time, also over corners; of several that reach a voxel at once it goes to the one
-    whose direction is nearest.
+    """Return what grows from seeds over neighbours that point nearly the same way; as `grow_alike`.
 
     Parameters
     ----------
@@ -179,35 +175,8 @@ def grow_by_angle(
         (N + 1, C) of length 1, the direction of each seed.
     angle_deg
         Largest angle to the direction of the seed.
-    inside
-        (Z, Y, X), where they may grow; everywhere unless given.
-    check
-        Called between steps; may raise to stop.
+    inside, check
+        As in `grow_alike`.
     """
-    # A rim of one voxel that nothing grows into saves asking for borders.
-    rim = [(1, 1)] * 3
-    labels = np.pad(seeds, rim)
-    room = np.pad(np.ones(seeds.shape, bool) if inside is None else inside, rim)
-    flat, free = labels.ravel(), (room & (labels == 0)).ravel()
-    rows = np.ascontiguousarray(np.pad(embedding, [(0, 0), *rim]).reshape(len(embedding), -1).T)
-    axis_steps = (labels.shape[1] * labels.shape[2], labels.shape[2], 1)
-    steps = np.array([np.dot(s, axis_steps) for s in itertools.product((-1, 0, 1), repeat=3) if any(s)])
-    least = np.float32(np.cos(np.deg2rad(angle_deg)))
-    n_names = len(directions)
-    front = np.flatnonzero(flat)
-    while len(front):
-        check()
-        reached = (front[:, None] + steps).ravel()
-        names = np.repeat(flat[front], len(steps))
-        allowed = free[reached]
-        pairs = np.unique(reached[allowed] * n_names + names[allowed])
-        reached, names = pairs // n_names, pairs % n_names
-        likeness = np.einsum("nc,nc->n", rows[reached], directions[names])
-        alike = likeness > least
-        reached, names, likeness = reached[alike], names[alike], likeness[alike]
-        # Sorted so that the best name of each voxel comes last and stays.
-        order = np.argsort(likeness, kind="stable")
-        flat[reached[order]] = names[order]
-        front = np.unique(reached)
-        free[front] = False
-    return np.ascontiguousarray(labels[1:-1, 1:-1, 1:-1])
+    chord = 2 * np.sin(np.deg2rad(angle_deg) / 2)
+    return grow_alike(embedding, seeds, directions, float(chord), inside, check)

@@ -28,6 +28,9 @@ from plantseg_app.core.fields import DEFAULT_MIN_SIZE
 DEFAULT_BANDWIDTH = 0.5
 DEFAULT_STITCH_IOU = 0.5
 
+_BACKGROUND_CANDIDATES = 100
+"""How many of the largest clusters may be the background."""
+
 
 class Clustering(Protocol):
     """How the voxels of one view become objects."""
@@ -187,13 +190,21 @@ def _cluster(
 
 
 def _without_background(labels: NDArray[np.uint32], view: View, distance: float) -> NDArray[np.uint32]:
-    """Return the labels without the largest cluster, and without those whose mean embeddings are close to its own."""
+    """Return the labels without the largest cluster and those whose mean embeddings are close to its own.
+
+    The background may be in pieces, each smaller than an object: the cluster counts that is largest with those.
+    """
     sums, sizes = embedding_sums(labels, view.embedding)
-    largest = int(sizes.argmax())
-    table = np.arange(len(sizes), dtype=np.uint32)
     means = sums / np.maximum(sizes, 1)[:, None]
-    table[np.linalg.norm(means - means[largest], axis=1) < distance] = 0
-    table[largest] = 0
+
+    def alike(name: int) -> NDArray[np.bool_]:
+        near = np.linalg.norm(means - means[name], axis=1) < distance
+        near[name] = True
+        return np.asarray(near)
+
+    candidates = np.argsort(-sizes, kind="stable")[:_BACKGROUND_CANDIDATES]
+    background = max((alike(int(name)) for name in candidates), key=lambda near: float(sizes[near].sum()))
+    table = np.where(background, 0, np.arange(len(sizes))).astype(np.uint32)
     return np.asarray(map_ids(labels, table))
 
 

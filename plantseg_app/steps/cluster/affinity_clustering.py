@@ -43,6 +43,14 @@ class AffinityClustering(EmbeddingClustering):
         Partition.MUTEX_WATERSHED,
         description="How the graph is cut: pixel by pixel with the strongest pair first, or by joining superpixels.",
     )
+    min_thickness: float = Field(
+        3.0,
+        ge=0,
+        le=1000,
+        description="Objects into which no ball of this diameter fits go to those around them: lines where the "
+        "embedding changes from one object to the next.",
+        json_schema_extra={"unit": "voxel"},
+    )
     reach: TextList[Annotated[int, Field(ge=1, le=10_000)]] = Field(
         DEFAULT_REACH,
         description="How far apart the distant pixels are that are compared, along each axis.",
@@ -77,6 +85,7 @@ class AffinityClustering(EmbeddingClustering):
             partition=self.partition,
             reach=self.reach,
             stride=self.stride,
+            min_thickness=self.min_thickness,
             spacing=tuple(inputs["embedding"].spacing),
             n_threads=context.n_threads,
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from plantseg_app.core.context import Context
 from plantseg_app.core.fields import Fraction, SigmaVox
@@ -31,6 +31,18 @@ class AngularClustering(EmbeddingClustering):
         "foreground": FOREGROUND,
     }
 
+    background: Literal["largest", "none"] = Field(
+        "none",
+        description="What is background beside what no seed reaches, where no foreground is given: nothing, or the "
+        "largest object, for networks that find seeds in the background.",
+    )
+    join_distance: float = Field(
+        0.4,
+        ge=0,
+        le=1000,
+        description="Join objects that touch each other and whose mean embeddings lie closer than this: mends objects "
+        "with two seeds. 0: none are joined.",
+    )
     angle_deg: float = Field(
         45.0,
         gt=0,
