@@ -17,6 +17,7 @@ import torch
 from plantseg_app.core.context import Context, QuietContext
 from plantseg_app.errors import Cancelled, InputError, RequestError
 from plantseg_app.networks.device import resolve_device
+from plantseg_app.train.annotated import annotated_part
 from plantseg_app.train.average import follow
 from plantseg_app.train.checkpoint import BEST, FIRST_PHASE, LAST, load_checkpoint
 from plantseg_app.train.data import Stack, check_lists, load_data
@@ -26,7 +27,7 @@ from plantseg_app.train.patches import Batch, PatchSource, stream_batches
 from plantseg_app.train.settings import TrainSettings
 from plantseg_app.train.start import check_fits, find_start
 from plantseg_app.train.state import TrainingState, seed_step
-from plantseg_app.train.tasks import Surroundings, make_task
+from plantseg_app.train.tasks import AlternatingTask, Surroundings, TwoViewTask, make_task
 from plantseg_app.train.tensorboard import logging_to
 from plantseg_app.train.validate import validate, validation_pieces
 
@@ -99,6 +100,7 @@ class _Training:
         self.folder.mkdir(parents=True, exist_ok=True)
         stacks, held_out = data or load_data(settings.data, self.context, self.folder / "stacks")
         check_fits(self.start.family, settings, [*stacks, *held_out])
+        stacks = annotated_part(stacks, settings.data)
         self.start = self.start.adapted(stacks, lambda text: send(self.events.message, text))
         family = self.start.family
         self.settings = settings = self.start.complete(settings)
@@ -109,7 +111,10 @@ class _Training:
         self.state = TrainingState(settings, task)
         if resume and (self.folder / LAST).exists():
             self.state.restore(load_checkpoint(self.folder / LAST))
-        source = PatchSource(stacks, task.make_target, settings.patches, settings.augment, family.mirrors_borders)
+        two_views = isinstance(task, TwoViewTask) and task.wants_second_view
+        source = PatchSource(
+            stacks, task.make_target, settings.patches, settings.augment, family.mirrors_borders, two_views
+        )
         first = self.state.step * settings.patches.accumulate
         with contextlib.closing(stream_batches(source, settings.seed, first)) as batches:
             try:
@@ -147,7 +152,9 @@ class _Training:
         state.rate = settings.optimiser.rate * state.schedule.factor(state.step, state.progress)
         parts = [next(batches).to(self.around.device) for _ in range(settings.patches.accumulate)]
         told: dict[str, float] = {}
-        for turn, optimiser in task.optimisers.items():
+        turns = task.turns(state.step) if isinstance(task, AlternatingTask) else tuple(task.optimisers)
+        for turn in turns:
+            optimiser = task.optimisers[turn]
             task.networks[turn].train()
             optimiser.zero_grad(set_to_none=True)
             for group in optimiser.param_groups:
@@ -165,7 +172,8 @@ class _Training:
         if state.averaged is not None:
             follow(state.averaged, state.network, state.step, settings.optimiser.average)
         state.step += 1
-        state.recent_losses.append(sum(told.values()))
+        if task.main in turns:
+            state.recent_losses.append(sum(told.values()))
         return told
 
     def judge(self) -> None:

@@ -43,25 +43,30 @@ class Batch:
         (N, C', [Z,] Y, X) float32, what the family's `targets` made.
     known
         (N, 1, [Z,] Y, X) float32, 1 where the target is known; None: everywhere.
+    other_image
+        The same patches after other changes of their grey values; None unless a second view was asked for.
     """
 
     image: Tensor
     target: Tensor
     known: Tensor | None
+    other_image: Tensor | None = None
 
     def to(self, device: torch.device) -> Batch:
         """Return the batch on a device."""
         known = None if self.known is None else self.known.to(device)
-        return Batch(self.image.to(device), self.target.to(device), known)
+        other = None if self.other_image is None else self.other_image.to(device)
+        return Batch(self.image.to(device), self.target.to(device), known, other)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Sample:
-    """One patch as arrays: image and target (C, Z, Y, X) float32, known (Z, Y, X) bool or None."""
+    """One patch as arrays: image, target, a second view (C, Z, Y, X) float32 or None, known (Z, Y, X) bool or None."""
 
     image: NDArray[np.float32]
     target: NDArray[np.float32]
     known: NDArray[np.bool_] | None
+    other_image: NDArray[np.float32] | None = None
 
 
 class LabelledPlaces:
@@ -128,6 +133,8 @@ class PatchSource:
     mirrored
         Whether stacks are continued beyond their borders as in a mirror; otherwise there is nothing: image and labels
         are 0, and the target is not known.
+    second_view
+        Whether each patch comes with a second image, whose grey values are changed anew.
     """
 
     def __init__(
@@ -137,12 +144,14 @@ class PatchSource:
         patches: PatchSettings,
         augment: AugmentSettings,
         mirrored: bool = True,
+        second_view: bool = False,
     ) -> None:
         self.stacks = list(stacks)
         self.make_target = make_target
         self.patches = patches
         self.augment = augment
         self.mirrored = mirrored
+        self.second_view = second_view
         self._labelled = [LabelledPlaces(stack) for stack in self.stacks]
         self._share = np.cumsum(shares(self.stacks, [places.count for places in self._labelled]))
 
@@ -160,14 +169,16 @@ class PatchSource:
             labelled = labels > 0 if known is None else (labels > 0) & known
             if anywhere or labelled.mean() >= self.patches.min_labelled:
                 break
-        image = stack.normalised(take_linear(stack.image, places))
-        image = change_intensity(rng, self.augment, image)
+        plain = stack.normalised(take_linear(stack.image, places))
+        image = change_intensity(rng, self.augment, plain)
+        other = change_intensity(rng, self.augment, plain) if self.second_view else None
         if not self.mirrored:
             inside = inside_stack(places, stack.shape_vox)
             image = np.where(inside, image, np.float32(0))
+            other = None if other is None else np.where(inside, other, np.float32(0))
             labels = np.where(inside, labels, 0).astype(labels.dtype)
             known = inside if known is None else known & inside
-        return Sample(image, self.make_target(stack.objects(labels), stack.voxel_size_um), known)
+        return Sample(image, self.make_target(stack.objects(labels), stack.voxel_size_um), known, other)
 
     def _draw_centre(self, rng: np.random.Generator, number: int, anywhere: bool) -> NDArray[np.float64]:
         """Return the middle of a patch, moved so that the unturned patch lies inside the stack where it fits."""
@@ -201,11 +212,12 @@ def collate(samples: Sequence[Sample]) -> Batch:
         everywhere = np.ones(image.shape[2:], bool)
         masks = [everywhere if sample.known is None else sample.known for sample in samples]
         known = np.stack(masks)[:, None].astype(np.float32)
-    arrays = [image, target, known]
+    others = [sample.other_image for sample in samples if sample.other_image is not None]
+    arrays = [image, target, known, np.stack(others) if others else None]
     if image.shape[2] == 1:
         arrays = [None if array is None else array[:, :, 0] for array in arrays]
     tensors = [None if array is None else torch.from_numpy(np.ascontiguousarray(array)) for array in arrays]
-    return Batch(tensors[0], tensors[1], tensors[2])  # type: ignore[arg-type]
+    return Batch(*tensors)  # type: ignore[arg-type]
 
 
 def stream_batches(source: PatchSource, seed: int, start: int) -> Generator[Batch, None, None]:

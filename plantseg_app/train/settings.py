@@ -105,6 +105,15 @@ class DataSettings(_Part):
         description="How grey values are brought to one range; empty: as the model that is the start, else "
         "percentiles 1 and 99.8.",
     )
+    annotated_share: float | None = Field(
+        None,
+        gt=0,
+        le=1,
+        description="Learn as if this share of the objects of each training stack had been annotated and nothing else, "
+        "background included; they are drawn once. Empty: everything is annotated.",
+        json_schema_extra={"empty": "everything"},
+    )
+    annotated_seed: Seed = Field(0, description="Seed of that draw.")
     voxel_size_um: tuple[Micrometre, Micrometre, Micrometre] | None = Field(
         None,
         description="Rescale stacks to this voxel size Z, Y, X; empty: that of the start.",
@@ -247,8 +256,10 @@ class ValidationSettings(_Part):
     every: int = Field(
         250, ge=1, title="Judge every", description="Steps from one to the next.", json_schema_extra=_STEP
     )
-    metric: Literal["auto", "adapted-rand-error", "average-precision", "loss"] = Field(
-        "auto", description="auto: average precision for networks with a mask, else the adapted Rand error."
+    metric: Literal["auto", "adapted-rand-error", "average-precision", "symmetric-best-dice", "loss"] = Field(
+        "auto",
+        description="auto: average precision for networks with a mask, symmetric best Dice for W-Net and SPOCO, else "
+        "the adapted Rand error.",
     )
     crop_vox: PerAxis[Annotated[int, Field(ge=1, le=100000)]] = Field(
         (64, 256, 256), description="Largest central piece of a stack that is judged.", json_schema_extra=_VOXEL

@@ -24,7 +24,8 @@ from plantseg_app.networks.harmonic.guides import (
     squared_distances,
 )
 from plantseg_app.networks.harmonic.loss import harmonic_terms
-from plantseg_app.networks.harmonic.network import HarmonicUNet, Layout, SinConv, Waves, fold, unfold, wave_maps
+from plantseg_app.networks.folding import fold, unfold
+from plantseg_app.networks.harmonic.network import HarmonicUNet, Layout, SinConv, Waves, wave_maps
 from plantseg_app.networks.harmonic.targets import TargetRules, frame_target
 from plantseg_app.networks.memory import network_cost
 from plantseg_app.networks.predict import predict_tiled

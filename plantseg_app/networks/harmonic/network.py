@@ -19,12 +19,13 @@ import dataclasses
 import functools
 import itertools
 from collections.abc import Sequence
-from typing import Any, Literal, cast
+from typing import Literal, cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from plantseg_app.networks.folding import fold, unfold
 from plantseg_app.networks.harmonic.guides import Guides
 
 Conditioning = Literal["guides", "coordinates", "nothing"]
@@ -236,20 +237,3 @@ class HarmonicUNet(nn.Module):
 
 def _steps(stride: int, n_axes: int) -> tuple[float, ...]:
     return (1.0, float(stride), float(stride))[-n_axes:]
-
-
-def fold(x: Tensor, stride: int) -> Tensor:
-    """Return (N, C stride^2, [Z,] Y / stride, X / stride): the pixels of each cell become channels."""
-    return _by_slice(x, lambda planes: F.pixel_unshuffle(planes, stride)) if stride > 1 else x
-
-
-def unfold(x: Tensor, stride: int) -> Tensor:
-    """Undo `fold`."""
-    return _by_slice(x, lambda planes: F.pixel_shuffle(planes, stride)) if stride > 1 else x
-
-
-def _by_slice(x: Tensor, change: Any) -> Tensor:
-    if x.ndim == 4:
-        return cast("Tensor", change(x))
-    planes = change(x.movedim(2, 1).flatten(0, 1))
-    return cast("Tensor", planes.unflatten(0, (len(x), x.shape[2])).movedim(1, 2))

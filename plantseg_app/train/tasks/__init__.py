@@ -14,9 +14,16 @@ import pkgutil
 from plantseg_app.errors import RequestError
 from plantseg_app.networks.family import NetworkFamily
 from plantseg_app.train.settings import TrainSettings
-from plantseg_app.train.tasks.task import TASKS, Surroundings, TrainingTask, TwoPhaseTask
+from plantseg_app.train.tasks.task import (
+    TASKS,
+    AlternatingTask,
+    Surroundings,
+    TrainingTask,
+    TwoPhaseTask,
+    TwoViewTask,
+)
 
-__all__ = ["TASKS", "Surroundings", "TrainingTask", "TwoPhaseTask", "make_task"]
+__all__ = ["TASKS", "AlternatingTask", "Surroundings", "TrainingTask", "TwoPhaseTask", "TwoViewTask", "make_task"]
 
 
 def make_task(family: NetworkFamily, settings: TrainSettings, around: Surroundings) -> TrainingTask:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -60,8 +60,8 @@ class TrainingTask(Protocol):
     networks
         All of them by name, helpers included; all are kept in checkpoints.
     optimisers
-        By name; each takes one turn a step, in this order. An EMA teacher has a network and no optimiser, a critic
-        has both.
+        By name; each takes one turn a step, in this order, unless the task is an `AlternatingTask`. An EMA
+        teacher has a network and no optimiser, a critic has both.
     main
         The name of the network that becomes the model; it is averaged, judged and exported.
     score_name
@@ -95,6 +95,21 @@ class TwoPhaseTask(Protocol):
 
     def begin_second_phase(self) -> None:
         """Change what is minimised and judged; called once, also when a training goes on from a checkpoint."""
+
+
+@runtime_checkable
+class TwoViewTask(Protocol):
+    """A task that compares two views of the same patches: `Batch.other_image` is then there, if `wants_second_view`."""
+
+    wants_second_view: bool
+
+
+@runtime_checkable
+class AlternatingTask(Protocol):
+    """A task whose optimisers do not all take a turn in every step."""
+
+    def turns(self, step: int) -> Sequence[str]:
+        """Return the names of the optimisers that take a turn in this step, in their order; from the step alone."""
 
 
 MakeTask = Callable[[NetworkFamily, TrainSettings, Surroundings], TrainingTask]

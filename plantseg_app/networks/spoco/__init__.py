@@ -1,0 +1,1 @@
+"""SPOCO: pixel embeddings that are learned from all objects, or from a few."""
