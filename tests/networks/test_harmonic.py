@@ -13,6 +13,7 @@ from plantseg_app.core.context import QuietContext
 from plantseg_app.core.volume import Kind
 from plantseg_app.errors import RequestError
 from plantseg_app.networks.family import make_family
+from plantseg_app.networks.folding import fold, unfold
 from plantseg_app.networks.harmonic.family import HarmonicFamily, random_frame
 from plantseg_app.networks.harmonic.fit import FitRules, Objects, fit_guides, sample_objects, share_of_close_pairs
 from plantseg_app.networks.harmonic.guides import (
@@ -24,7 +25,6 @@ from plantseg_app.networks.harmonic.guides import (
     squared_distances,
 )
 from plantseg_app.networks.harmonic.loss import harmonic_terms
-from plantseg_app.networks.folding import fold, unfold
 from plantseg_app.networks.harmonic.network import HarmonicUNet, Layout, SinConv, Waves, wave_maps
 from plantseg_app.networks.harmonic.targets import TargetRules, frame_target
 from plantseg_app.networks.memory import network_cost
