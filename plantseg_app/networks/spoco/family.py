@@ -183,6 +183,11 @@ class SpocoFamily(NetworkFamily):
         return self.pull_margin
 
     @property
+    def cluster_separation(self) -> float:
+        """Twice the push margin, up to which means of objects are pushed apart."""
+        return 2 * self.push_margin
+
+    @property
     def mirrors_borders(self) -> bool:
         """False: the mirror image of an object would be taken for a part of it."""
         return False

@@ -186,6 +186,11 @@ class WNetFamily(NetworkFamily):
         return 2 * math.sin(math.radians(ANGLE_DEG) / 2)
 
     @property
+    def cluster_separation(self) -> float:
+        """The distance between two directions at right angles."""
+        return math.sqrt(2)
+
+    @property
     def mirrors_borders(self) -> bool:
         """False: the mirror image of an object would be taken for a part of it."""
         return False

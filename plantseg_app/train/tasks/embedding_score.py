@@ -8,7 +8,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from plantseg_app.algorithms.instances import InstanceRules, find_instances
 from plantseg_app.core.context import Context
 from plantseg_app.errors import RequestError
 from plantseg_app.evaluate import average_precision, count_contingency, symmetric_best_dice
@@ -19,8 +18,6 @@ from plantseg_app.networks.predict import predict_tiled
 from plantseg_app.train.data import Stack
 from plantseg_app.train.settings import LossSettings, TrainSettings
 
-# An untrained network scatters its embeddings, and every scattered point would start a search of its own.
-_SEED_SHARE = 1e-3
 _SCORES = ("symmetric-best-dice", "average-precision")
 
 
@@ -70,26 +67,6 @@ def as_batch(family: NetworkFamily, *arrays: NDArray[Any] | None) -> list[Any]:
     if family.is_2d:
         return [None if tensor is None else tensor.movedim(1, 0) for tensor in tensors]
     return [None if tensor is None else tensor[None] for tensor in tensors]
-
-
-def quick_objects(
-    embedding: NDArray[np.float32],
-    inside: NDArray[np.bool_] | None,
-    family: NetworkFamily,
-    min_size: int,
-    context: Context,
-) -> NDArray[np.uint32]:
-    """Return objects (Z, Y, X) of an embedding (C, Z, Y, X) by mean shift, each in one piece."""
-    n_points = embedding[0].size if inside is None else int(inside.sum())
-    rules = InstanceRules(
-        bandwidth=family.cluster_bandwidth or 0.0,
-        min_size=min_size,
-        seeding="bins",
-        min_seed_points=max(1, round(_SEED_SHARE * n_points)),
-        fills_foreground=True,
-        splits=True,
-    )
-    return find_instances(embedding, inside, rules, len(family.outputs[0].channels), context.check)
 
 
 def score_objects(found: NDArray[Any], stack: Stack, name: str) -> float:

@@ -11,6 +11,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from plantseg_app.algorithms.affinity_clustering import ByAffinities
+from plantseg_app.algorithms.instances import InstanceRules, find_instances
 from plantseg_app.core.context import Context
 from plantseg_app.core.volume import VoxelSize
 from plantseg_app.errors import RequestError
@@ -30,7 +32,6 @@ from plantseg_app.train.tasks.embedding_score import (
     build_network,
     check_embedding_settings,
     predict_outputs,
-    quick_objects,
     score_objects,
 )
 from plantseg_app.train.tasks.supervised import make_optimiser
@@ -173,7 +174,11 @@ class SpocoTask:
         said = predict_outputs(network, family, image, self.settings.precision, context)
         embedding = said[0]
         inside = said[1][0] > 0.5 if len(said) > 1 else None
-        found = quick_objects(embedding, inside, family, self.settings.validation.min_size, context)
+        clustering = ByAffinities(family.cluster_separation)
+        rules = InstanceRules(
+            self.settings.validation.min_size, fills_foreground=True, background_distance=family.push_margin
+        )
+        found = find_instances(embedding, inside, clustering, rules, family.embedding_channels, context.check)
         loss = self._loss_of(np.concatenate(said), stack)
         score = loss if self.score_name == "loss" else score_objects(found, stack, self.score_name)
         middle = len(found) // 2

@@ -1,4 +1,4 @@
-"""Training of W-Nets: both U-Nets at once, judged by the objects that mean shift finds where there is any depth."""
+"""Training of W-Nets: both U-Nets at once, judged by the objects that grow from the deepest pixels."""
 
 from __future__ import annotations
 
@@ -9,12 +9,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from plantseg_app.algorithms.angular_clustering import AngleRules, ByAngle
+from plantseg_app.algorithms.instances import InstanceRules, find_instances
 from plantseg_app.core.context import Context
 from plantseg_app.core.volume import VoxelSize
 from plantseg_app.errors import RequestError
 from plantseg_app.networks.family import NetworkFamily
 from plantseg_app.networks.framed import cut_frame
-from plantseg_app.networks.wnet.family import WNetFamily
+from plantseg_app.networks.wnet.family import ANGLE_DEG, WNetFamily
 from plantseg_app.networks.wnet.network import Answer
 from plantseg_app.train.data import Stack
 from plantseg_app.train.events import Example
@@ -25,13 +27,10 @@ from plantseg_app.train.tasks.embedding_score import (
     build_network,
     check_embedding_settings,
     predict_outputs,
-    quick_objects,
     score_objects,
 )
 from plantseg_app.train.tasks.supervised import make_optimiser
 from plantseg_app.train.tasks.task import TASKS, Judgement, Surroundings
-
-_LEAST_DEPTH = 0.1
 
 
 class WNetTask:
@@ -68,7 +67,10 @@ class WNetTask:
         """Predict the stack, find its objects, and compare them with its labels."""
         family, image = self.family, stack.normalised(stack.image)
         embedding, depth = predict_outputs(network, family, image, self.settings.precision, context)
-        found = quick_objects(embedding, depth[0] > _LEAST_DEPTH, family, self.settings.validation.min_size, context)
+        clustering = ByAngle(depth[0], AngleRules(ANGLE_DEG))
+        rules = InstanceRules(self.settings.validation.min_size)
+        inside = np.ones(stack.labels.shape, bool)
+        found = find_instances(embedding, inside, clustering, rules, family.embedding_channels, context.check)
         truth = self.family.truth(stack.labels, stack.voxel_size_um)
         if family.frame_vox is None:
             loss = self._loss(embedding, family.distance_scale * depth, truth, stack.known)
