@@ -1,5 +1,6 @@
 """The U-Net of SPOCO, and the critic that tells predicted masks of objects from true ones. Know tensors alone.
 
+>>> import torch
 >>> network = SpocoUNet(Layout(feature_maps=(4, 8), embedding_channels=6, predicts_foreground=True, stride=2)).eval()
 >>> tuple(network(torch.zeros(2, 1, 8, 12)).shape)               # six embedding channels and the foreground
 (2, 7, 8, 12)
