@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
-from PySide6.QtGui import QAction, QKeySequence
+from PySide6.QtGui import QAction, QActionGroup, QKeySequence
 from PySide6.QtWidgets import QMainWindow, QToolBar
 
 from plantseg_app.errors import RequestError, did_you_mean
@@ -35,7 +35,9 @@ class Action:
     icon
         A drawing in ``resources/icons``; "" for none.
     in_tool_bar
-        Whether it has a button above the canvas.
+        Whether it has a button above the canvas; those of proofreading have a bar of their own.
+    is_tool
+        Whether it is a tool that stays in hand until another one is taken.
     begins_group
         Whether a line stands above it in the menu.
     """
@@ -48,9 +50,13 @@ class Action:
     icon: str = ""
     in_tool_bar: bool = False
     begins_group: bool = False
+    is_tool: bool = False
 
 
 _FILE, _EDIT, _VIEW, _STEPS, _TOOLS, _HELP = "&File", "&Edit", "&View", "&Steps", "&Tools", "&Help"
+PROOFREAD = "&Proofread"
+"""The menu of what can be done while cells are corrected; only then its single keys are heard."""
+_BARS = {PROOFREAD: "corrections"}
 
 ACTIONS: tuple[Action, ...] = (
     Action("open", "&Open images…", "Ctrl+O", "Open images; or drop them on the window.", _FILE, "open", True),
@@ -95,6 +101,66 @@ ACTIONS: tuple[Action, ...] = (
     ),
     Action("run", "&Run", "Ctrl+R", "Run the steps on the whole image.", _STEPS, "run", True),
     Action("cancel", "&Cancel", "Esc", "Stop what is running; finished steps are kept.", _STEPS, "cancel", True),
+    Action("look", "Mo&ve the view", "V", "Move and zoom; no tool is in hand.", PROOFREAD, "look", True, is_tool=True),
+    Action(
+        "merge", "&Merge", "M", "Join cells: click one after the other, or draw a stroke over them.", PROOFREAD, "merge",
+        True, begins_group=True, is_tool=True,
+    ),
+    Action(
+        "split", "&Split by scribbles", "S", "Part cells: draw a scribble in each part, then Return.", PROOFREAD, "split",
+        True, is_tool=True,
+    ),
+    Action("cut", "&Cut along a line", "C", "Draw a line across a cell to cut it.", PROOFREAD, "cut", True, is_tool=True),
+    Action(
+        "seeds", "Split by see&ds", "D", "Part cells: click once in each part, then Return.", PROOFREAD, "seeds", True,
+        is_tool=True,
+    ),
+    Action(
+        "superpixels", "Split into supe&rpixels", "R", "Take the cell under the cursor apart into its superpixels.",
+        PROOFREAD, "superpixels", True, is_tool=True,
+    ),
+    Action(
+        "add_cell", "&Add a cell", "A", "Paint a new cell, on some of its slices; Return fills those between.", PROOFREAD,
+        "add-cell", True, begins_group=True, is_tool=True,
+    ),
+    Action(
+        "grow", "&Grow a cell", "G", "Click inside a missing cell; it grows up to its boundary.", PROOFREAD, "grow", True,
+        is_tool=True,
+    ),
+    Action(
+        "paint", "&Paint", "P", "Enlarge the cell in which the stroke begins.", PROOFREAD, "paint", True, is_tool=True
+    ),
+    Action(
+        "erase", "&Erase", "E", "Take voxels away from the cell in which the stroke begins.", PROOFREAD, "erase",
+        True, is_tool=True,
+    ),
+    Action(
+        "delete_cell", "Dele&te", "X", "Make the cell under the cursor background.", PROOFREAD, "delete", True,
+        is_tool=True,
+    ),
+    Action(
+        "fill_holes", "Fill &holes", "H", "Fill what the cell under the cursor encloses.", PROOFREAD, "fill-holes",
+        True, begins_group=True, is_tool=True,
+    ),
+    Action(
+        "smooth", "Sm&ooth", "O", "Smooth the outline of the cell under the cursor.", PROOFREAD, "smooth", True,
+        is_tool=True,
+    ),
+    Action(
+        "keep_largest", "&Keep the largest piece", "K", "Drop loose pieces of the cell under the cursor.", PROOFREAD,
+        "keep-largest", True, is_tool=True,
+    ),
+    Action(
+        "lock", "&Lock as correct", "L", "Say that the cell under the cursor is correct, or take that back; no tool "
+        "changes a correct cell.", PROOFREAD, "lock", True, begins_group=True, is_tool=True,
+    ),
+    Action(
+        "unsure", "&Unsure", "U", "Say that nobody can tell what the cell under the cursor is, or take that back.",
+        PROOFREAD, "unsure", True, is_tool=True,
+    ),
+    Action("apply", "Appl&y", "Return", "Carry out what was drawn.", PROOFREAD, "apply", True, begins_group=True),
+    Action("narrower", "Narrower &brush", "[", "Make the brush narrower.", PROOFREAD),
+    Action("wider", "&Wider brush", "]", "Make the brush wider.", PROOFREAD),
     Action("models", "&Models", "Ctrl+M", "Look through the trained networks, add and remove them.", _TOOLS, "models"),
     Action("batch", "&Batch", "Ctrl+B", "Run a workflow on many files.", _TOOLS, "batch"),
     Action("training", "&Training", "Ctrl+T", "Train a network on own images.", _TOOLS, "training"),
@@ -137,7 +203,7 @@ class ActionSet(Mapping[str, QAction]):
 def build_actions(
     window: QMainWindow, callbacks: Mapping[str, Callable[[], object]], table: Sequence[Action] = ACTIONS
 ) -> ActionSet:
-    """Fill the menu bar and one tool bar of `window`, and return its actions.
+    """Fill the menu bar and the tool bars of `window`, and return its actions.
 
     Parameters
     ----------
@@ -156,7 +222,7 @@ def build_actions(
     wanted = [action for action in table if action.key in callbacks]
     made = {action.key: _make(window, action, callbacks[action.key]) for action in wanted}
     _fill_menus(window, wanted, made)
-    _fill_tool_bar(window, wanted, made)
+    _fill_tool_bars(window, wanted, made)
     return ActionSet(made)
 
 
@@ -172,6 +238,7 @@ def _make(window: QMainWindow, action: Action, callback: Callable[[], object]) -
     roles = {"quit": QAction.MenuRole.QuitRole, "about": QAction.MenuRole.AboutRole}
     roles["preferences"] = QAction.MenuRole.PreferencesRole
     made.setMenuRole(roles.get(action.key, QAction.MenuRole.NoRole))
+    made.setCheckable(action.is_tool)
     made.triggered.connect(lambda: callback())
     return made
 
@@ -187,18 +254,28 @@ def _fill_menus(window: QMainWindow, wanted: Sequence[Action], made: Mapping[str
                 menu.addAction(made[action.key])
 
 
-def _fill_tool_bar(window: QMainWindow, wanted: Sequence[Action], made: Mapping[str, QAction]) -> None:
-    bar = QToolBar("Tools", window)
-    bar.setObjectName("tools")
+def _fill_tool_bars(window: QMainWindow, wanted: Sequence[Action], made: Mapping[str, QAction]) -> None:
+    for name, title in (("tools", "Tools"), ("corrections", "Corrections")):
+        shown = [action for action in wanted if action.in_tool_bar and _BARS.get(action.menu, "tools") == name]
+        if shown:
+            window.addToolBar(_tool_bar(window, name, title, shown, made))
+
+
+def _tool_bar(
+    window: QMainWindow, name: str, title: str, shown: Sequence[Action], made: Mapping[str, QAction]
+) -> QToolBar:
+    bar = QToolBar(title, window)
+    bar.setObjectName(name)
     bar.setMovable(False)
-    before = ""
-    for action in wanted:
-        if not action.in_tool_bar:
-            continue
-        if before and action.menu != before:
+    in_hand = QActionGroup(bar)
+    before = shown[0].menu
+    for action in shown:
+        if action.menu != before or (name != "tools" and action.begins_group):
             bar.addSeparator()
         before = action.menu
         bar.addAction(made[action.key])
+        if action.is_tool:
+            in_hand.addAction(made[action.key])
         button = bar.widgetForAction(made[action.key])
         button.setAccessibleName(action.text.replace("&", "").rstrip("…"))
-    window.addToolBar(bar)
+    return bar

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
-from PySide6.QtCore import QTimer
+from PySide6.QtCore import Qt, QTimer
 from PySide6.QtGui import QPaintEvent
-from PySide6.QtWidgets import QVBoxLayout, QWidget
+from PySide6.QtWidgets import QLabel, QVBoxLayout, QWidget
 
 from plantseg_app.gui.canvas_names import name_controls
 from plantseg_app.gui.qt_runner import Beside
@@ -21,6 +21,8 @@ from plantseg_app.gui.qt_runner import Beside
 if TYPE_CHECKING:
     from napari.components import ViewerModel
     from napari.qt import QtViewer
+
+_NOTE_PX = 10
 
 
 class _Place(QWidget):
@@ -64,6 +66,7 @@ class Canvas:
         self._model: ViewerModel | None = None
         self._qt_viewer: QtViewer | None = None
         self._is_closed = False
+        self._note: QLabel | None = None
         self._followers: list[Callable[[], None]] = []
         self._when_started: list[Callable[[], None]] = []
         self._canvas_place = _Place(self._prepare if beside is not None else None)
@@ -161,6 +164,18 @@ class Canvas:
     def is_3d(self) -> bool:
         """Whether the volume is shown rather than a slice."""
         return self._model is not None and bool(self._model.dims.ndisplay == 3)
+
+    def show_note(self, text: str) -> None:
+        """Show a few words in the corner of the canvas, none if they are empty."""
+        if self._note is None:
+            self._note = QLabel(self._canvas_place)
+            self._note.setProperty("role", "note")
+            self._note.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)
+            self._note.move(_NOTE_PX, _NOTE_PX)
+        self._note.setText(text)
+        self._note.adjustSize()
+        self._note.setVisible(bool(text))
+        self._note.raise_()
 
     def picture(self) -> NDArray[np.uint8]:
         """Return what the canvas shows, (Y, X, 4) RGBA."""

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject
 from PySide6.QtGui import QImage
-from PySide6.QtWidgets import QDialog, QFileDialog
+from PySide6.QtWidgets import QDialog, QFileDialog, QToolBar
 
 from plantseg_app.errors import PlantSegError
 from plantseg_app.gui.about import AboutDialog
-from plantseg_app.gui.actions import ActionSet, build_actions
+from plantseg_app.gui.actions import ACTIONS, PROOFREAD, ActionSet, build_actions
 from plantseg_app.gui.log_console import LogDock
 from plantseg_app.gui.preferences import PreferenceStore
 from plantseg_app.gui.preferences_dialog import PreferencesDialog
@@ -77,6 +77,11 @@ class Commands(QObject):
             "preview": lambda: window.page.preview(),
             "run": lambda: window.page.run(),
             "cancel": self.cancel,
+            **{
+                action.key: functools.partial(window.proofreading.act, action.key)
+                for action in ACTIONS
+                if action.menu == PROOFREAD
+            },
             **{key: functools.partial(window.open_area_of, key) for key in window.area_keys},
             "shortcuts": self.shortcuts,
             "tour": self.tour.start,
@@ -87,8 +92,19 @@ class Commands(QObject):
         """Stop what runs; or end the tour, which is less, where nothing does."""
         if self.tour.is_shown and not (self._window.runner.is_busy or self._window.loader.is_busy):
             self.tour.end()
-        else:
+        elif self._window.runner.is_busy or self._window.loader.is_busy or not self._window.page.drop():
             self._window.cancel()
+
+    def show_correcting(self, is_correcting: bool) -> None:
+        """Let the keys of proofreading be heard, and show their buttons, while cells are corrected."""
+        page = self._window.proofreading
+        keys = [action.key for action in ACTIONS if action.menu == PROOFREAD]
+        self.actions.enable(**{key: is_correcting and page.can_act(key) for key in keys})
+        if is_correcting:
+            self.actions[page.key_in_hand].setChecked(True)
+        bar = self._window.findChild(QToolBar, "corrections")
+        if bar is not None:
+            bar.setVisible(is_correcting)
 
     # ------------------------------------------------------------------------------------------------ file
 

@@ -17,6 +17,7 @@ from plantseg_app.core.volume import Kind, Volume
 from plantseg_app.core.workflow import Workflow
 from plantseg_app.run.jobs import ReadOptions
 from plantseg_app.run.roles import assign_sources, suggested_workflow
+from plantseg_app.run.store import VolumeRef
 from plantseg_app.run.workflow_edit import nodes_in_group, with_outputs
 from plantseg_app.run.workflows import find_workflow
 
@@ -102,6 +103,8 @@ class Document(QObject):
         What networks run on: ``"auto"``, ``"cpu"``, ``"cuda:0"``, ``"mps"``.
     cell_diameter_vox
         How wide a cell is, in voxels of Y and X of the main image; None until it was measured.
+    superpixels
+        Where the regions are of which the newest cells were made; None where there are none.
 
     Signals
     -------
@@ -111,11 +114,14 @@ class Document(QObject):
         A step, a setting or the wiring changed.
     results_changed
         A result came, was replaced or removed.
+    file_written
+        The name of a result, and the file (`Path`) into which it was written.
     """
 
     images_changed = Signal()
     workflow_changed = Signal()
     results_changed = Signal()
+    file_written = Signal(str, object)
 
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
@@ -126,6 +132,7 @@ class Document(QObject):
         self.workflow_is_chosen = False
         self.device = "auto"
         self.cell_diameter_vox: float | None = None
+        self.superpixels: VolumeRef | None = None
 
     # ------------------------------------------------------------------------------------------------ images
 
@@ -251,6 +258,11 @@ class Document(QObject):
         """Note that these results are in files now."""
         self._unsaved -= set(names)
 
+    def note_file(self, name: str, path: Path) -> None:
+        """Note that a result was written into this file."""
+        self.note_saved([name])
+        self.file_written.emit(name, path)
+
     def add_copy(self, result: Result) -> None:
         """Keep a result beside the others without making it the newest one."""
         self.results = {result.name: result, **self.results}
@@ -280,6 +292,7 @@ class Document(QObject):
         self.images.clear()
         self.results.clear()
         self.workflow_is_chosen = False
+        self.superpixels = None
         self.cell_diameter_vox = None
         self.workflow = find_workflow(suggested_workflow(()))
         self.images_changed.emit()

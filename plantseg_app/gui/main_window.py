@@ -107,6 +107,8 @@ class MainWindow(QMainWindow):
             open_paths=self.open_paths,
             run=self.run,
             start=self.control.start,
+            beside=self.beside,
+            folder=self.keeper.session.folder,
             keep=self.keeper.keep,
             go_to=self.go_to,
         )
@@ -198,6 +200,9 @@ class MainWindow(QMainWindow):
             changed.connect(self._refresh)
         for page in self.pages:
             page.completeness_changed.connect(self._show_steps)
+        self.proofreading.correcting_changed.connect(
+            lambda: self.commands.show_correcting(self.proofreading.is_correcting)
+        )
         self.preferences.changed.connect(self._take_preferences)
         self.style_sheet.theme_changed.connect(self.viewer.set_theme)
         self.runner.told.connect(lambda _, text: self.tell(text))
@@ -239,6 +244,11 @@ class MainWindow(QMainWindow):
             self._open_page(index)
 
     @property
+    def proofreading(self) -> ProofreadPage:
+        """The page on which cells are corrected."""
+        return next(page for page in self.pages if isinstance(page, ProofreadPage))
+
+    @property
     def area_keys(self) -> list[str]:
         """The names of the areas beside the wizard, as the table of actions has them."""
         return [area.icon for area in self.areas]
@@ -262,6 +272,7 @@ class MainWindow(QMainWindow):
             self.page_stack.setCurrentIndex(index)
         self.page.enter()
         self.keeper.note(self.page.title)
+        self.commands.show_correcting(self.proofreading.is_correcting)
         self._show_steps()
 
     def _reachable(self) -> int:
@@ -286,6 +297,7 @@ class MainWindow(QMainWindow):
         titles = [page.title for page in self.pages]
         if self.keeper.page in titles:
             self.go_to(self.keeper.page)
+        self.page.restore()
         if problems:
             self.warn(" ".join(problems))
 
@@ -369,8 +381,8 @@ class MainWindow(QMainWindow):
             event.ignore()
             return
         self.beside.stop()
-        for area in self.areas:
-            area.shut_down()
+        for part in (*self.areas, *self.pages):
+            part.shut_down()
         self.runner.close()
         if self.closing.keeps_session:
             self.keeper.leave()

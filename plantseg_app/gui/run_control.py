@@ -108,6 +108,8 @@ class RunControl(QObject):
     def _take_node(self, token: int, done: NodeDone) -> None:
         """Show maps at once, although the cells that are made of them are still to come."""
         run = self._runs.get(token)
+        if run is not None and done.ref is not None and done.node in nodes_in_group(run.workflow, "superpixels"):
+            self.document.superpixels = done.ref
         if run is None or done.ref is None or done.ref.kind not in _MAPS:
             return
         if done.node in nodes_in_group(run.workflow, "predict"):

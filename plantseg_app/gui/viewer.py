@@ -1,4 +1,4 @@
-"""Layers on the canvas: with `box_outline` the only module that touches napari's layers.
+"""Layers on the canvas: with `box_outline` and `proofreading` the only module that touches napari's layers.
 
 A change of napari is mended here and in `canvas`. napari is imported when it is needed, never with this module.
 """
@@ -148,6 +148,38 @@ class Viewer(Canvas):
     def labels_planes(self, name: str) -> list[Labels]:
         """Return napari's own labels layers that show `name`, a plane each; a single one for plain labels."""
         return [layer for layer in self._planes(name) if _is_labels(layer)]
+
+    def refresh_box(self, name: str, box: Box, layers: slice = slice(None)) -> None:
+        """Draw the labels `name` again where they were changed in place; costs no more than the box that is in sight.
+
+        Parameters
+        ----------
+        box
+            (Z, Y, X) of what changed.
+        layers
+            Which of overlapping layers.
+        """
+        for layer in self.labels_planes(name)[layers]:
+            if layer.visible and self._is_in_sight(layer, box):
+                _redraw_part(layer, box)
+
+    def _is_in_sight(self, layer: Labels, box: Box) -> bool:
+        places = layer.world_to_data(self.model.dims.point)
+        return all(
+            box[axis].start <= np.floor(places[axis] + 0.5) < box[axis].stop for axis in self.model.dims.not_displayed
+        )
+
+    def set_cursor(self, style: str, size: float = 1.0) -> None:
+        """Show the cursor over the canvas in one of napari's styles; `size` is the width of a circle in the world."""
+        if self._model is not None:
+            self._model.cursor.size = size
+            self._model.cursor.scaled = True
+            self._model.cursor.style = style
+
+    @property
+    def zoom(self) -> float:
+        """How many pixels of the screen a unit of the world has."""
+        return float(self.model.scene.camera.zoom)
 
     def _find(self, name: str) -> Layer | None:
         return next((layer for layer in self._layers() if layer.name == name), None)
@@ -334,6 +366,22 @@ def _is_labels(layer: Layer | None) -> TypeGuard[Labels]:
     from napari.layers import Labels
 
     return isinstance(layer, Labels)
+
+
+def _redraw_part(layer: Labels, box: Box) -> None:
+    """Colour and draw anew what lies in a box of a layer that shows it.
+
+    napari does the same after a stroke of its own brush, but offers it for nothing else.
+    """
+    image, displayed = layer._slice.image, layer._slice_input.displayed
+    margin = int(layer.contour)
+    part = tuple(
+        slice(max(box[axis].start - margin, 0), min(box[axis].stop + margin, layer.data.shape[axis]))
+        for axis in displayed
+    )
+    colours = layer._raw_to_displayed(image.raw, data_slice=part)
+    image.view[part] = colours
+    layer.events.labels_update(data=colours, offset=[place.start for place in part])
 
 
 def _channel_colormaps(count: int) -> list[str]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from plantseg_app.core.volume import Volume
 from plantseg_app.gui.document import Document
 from plantseg_app.gui.preferences import PreferenceStore
-from plantseg_app.gui.qt_runner import QtRunner
+from plantseg_app.gui.qt_runner import Beside, QtRunner
 from plantseg_app.gui.viewer import Viewer
 from plantseg_app.run.desk import Task
 from plantseg_app.run.store import VolumeRef
@@ -46,6 +46,10 @@ class Workbench:
         Runs the workflow as far as the nodes that are named.
     start
         Begins a task in the computing process; what it returns is handed to the given function.
+    beside
+        Does small things in a thread.
+    folder
+        Of the session.
     keep
         Writes a volume into the session, so that tasks and the next start find it.
     go_to
@@ -62,5 +66,7 @@ class Workbench:
     open_paths: Callable[[Sequence[Path]], None]
     run: Callable[[tuple[str, ...]], None]
     start: Callable[[Task, Callable[[Any], None] | None], bool]
+    beside: Beside
+    folder: Path
     keep: Callable[[Volume], VolumeRef]
     go_to: Callable[[str], None]

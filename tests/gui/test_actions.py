@@ -12,7 +12,7 @@ from PySide6.QtWidgets import QMainWindow, QToolBar
 from pytestqt.qtbot import QtBot
 
 from plantseg_app.errors import RequestError
-from plantseg_app.gui.actions import ACTIONS, build_actions
+from plantseg_app.gui.actions import ACTIONS, PROOFREAD, build_actions
 from plantseg_app.gui.icons import icon_names
 from plantseg_app.gui.shortcuts_window import Shortcut, ShortcutsWindow, shortcuts_of
 
@@ -65,8 +65,11 @@ def test_menus_and_keys_call_what_the_window_names(window: QMainWindow, qtbot: Q
 
 def test_every_button_of_the_tool_bar_has_a_name_and_a_tip(window: QMainWindow) -> None:
     actions = build_actions(window, {action.key: lambda: None for action in ACTIONS})
-    bar = window.findChild(QToolBar, "tools")
-    buttons = [bar.widgetForAction(actions[action.key]) for action in ACTIONS if action.in_tool_bar]
+    bars = {
+        action.key: window.findChild(QToolBar, "corrections" if action.menu == PROOFREAD else "tools")
+        for action in ACTIONS
+    }
+    buttons = [bars[action.key].widgetForAction(actions[action.key]) for action in ACTIONS if action.in_tool_bar]
     assert len(buttons) >= 8
     for button in buttons:
         assert button.accessibleName()

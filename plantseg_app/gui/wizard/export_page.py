@@ -212,7 +212,9 @@ class ExportPage(Page):
 
     def _take_saved(self, plan: Export, files: object) -> None:
         if isinstance(files, list) and files:
-            self.document.note_saved(item.name for item in plan.items if item.as_file)
+            for item in plan.items:
+                if item.as_file:
+                    self.document.note_file(item.name, plan.file_of(item.name))
             folder = Path(files[0]).parent
             names = "<br>".join(Path(file).name for file in files)
             link = QUrl.fromLocalFile(str(folder)).toString()

@@ -80,6 +80,16 @@ class Page(QWidget):
         """Show what the settings of this page make of what is on the screen, where the page can."""
         self.bench.tell(f"The page {self.title} has no preview; Prepare and Segment have.")
 
+    def restore(self) -> None:
+        """Go on with what was under way when the session that was brought back ended; called once the page is open."""
+
+    def shut_down(self) -> None:
+        """Let go of files and threads, because the window closes."""
+
+    def drop(self) -> bool:
+        """Forget what was begun by hand on the canvas; False when there is nothing."""
+        return False
+
     def undo(self) -> None:
         """Take the last change back, where the page changes something by hand."""
         self.bench.tell("There is nothing to undo here; corrections are made on the page Proofread.")

@@ -2,35 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import ClassVar
+from typing import Any, ClassVar
 
-from PySide6.QtCore import Qt, QTimer
-from PySide6.QtGui import QKeySequence
-from PySide6.QtWidgets import QButtonGroup, QCheckBox, QFormLayout, QGridLayout, QSlider, QSpinBox, QWidget
+from pydantic import ConfigDict, create_model
+from PySide6.QtCore import QPoint, Qt, Signal
+from PySide6.QtGui import QCursor
+from PySide6.QtWidgets import QCheckBox, QFormLayout, QHBoxLayout, QSlider, QToolTip, QVBoxLayout, QWidget
 
-from plantseg_app.algorithms.layers import with_spare_plane, without_empty_planes
-from plantseg_app.core.volume import Kind
-from plantseg_app.gui.document import Result
-from plantseg_app.gui.label_editor import LabelEditor, Tool
-from plantseg_app.gui.widgets import button, heading, sentence
+from plantseg_app.gui.actions import ACTIONS
+from plantseg_app.gui.forms.step_form import StepForm
+from plantseg_app.gui.proofreading.corrections import Corrections
+from plantseg_app.gui.proofreading.hand_tools import HAND_TOOLS, HandTool
+from plantseg_app.gui.proofreading.picking import Spot
+from plantseg_app.gui.widgets import button, heading, say, sentence
 from plantseg_app.gui.wizard.page import Page
 from plantseg_app.gui.workbench import Workbench
+from plantseg_app.proofread.tool import TOOLS
 
-CORRECTED = "corrected cells"
-_TOOLS: tuple[tuple[Tool, str, str, str], ...] = (
-    (Tool.PAN, "&Move", "Move and zoom the view.", "Space"),
-    (Tool.PICK, "P&ick", "Click a cell to choose it.", "L"),
-    (Tool.PAINT, "&Paint", "Paint the chosen cell; Ctrl+click picks another one first.", "P"),
-    (Tool.FILL, "&Fill", "Click a piece to give it to the chosen cell: this joins two cells.", "F"),
-    (Tool.ERASE, "&Erase", "Take voxels away from cells.", "E"),
-    (Tool.POLYGON, "Poly&gon", "Click the corners of an area, double click to fill it.", ""),
-)
-_SAVE_AFTER_MS = 1500
+_REFUSAL_MS = 4000
+_BRUSH_STEP = 1.25
 
 
 class ProofreadPage(Page):
-    """Correct cells with the basic tools of a labels layer; the corrected cells are a result of their own."""
+    """Correct a copy of the cells; the corrected cells are a result of their own.
+
+    Signals
+    -------
+    correcting_changed
+        Correcting began or ended, or another tool is in hand.
+    """
 
     title: ClassVar[str] = "Proofread"
     hint: ClassVar[str] = (
@@ -38,203 +38,249 @@ class ProofreadPage(Page):
         "corrections become a copy."
     )
 
+    correcting_changed = Signal()
+
     def __init__(self, bench: Workbench) -> None:
         super().__init__(bench)
-        self.editor: LabelEditor | None = None
-        self._begun_from: Result | None = None
-        self._dirty = False
-        self._timer = QTimer(self)
-        self._timer.setSingleShot(True)
-        self._timer.setInterval(_SAVE_AFTER_MS)
-        self._timer.timeout.connect(self.keep)
+        self.corrections = Corrections(bench, self)
         self.about = sentence()
-        self.start_button = button("&Correct these cells", "Make a copy of the cells that can be edited.", main=True)
+        self.start_button = button("&Correct these cells", "Make a copy of the cells that can be corrected.", main=True)
         self.start_button.clicked.connect(self.start)
-        self.tools = self._build_tools()
-        for widget in (self.about, self.start_button, self.tools):
+        self.panel = self._build_panel()
+        for widget in (self.about, self.start_button, self.panel):
             self.column.addWidget(widget)
         self.column.addStretch(1)
+        self._shown: tuple[bool, str, bool] | None = None
+        for key, told in (("told", self._tell), ("refused", self._refuse), ("hovered", self._show_spot)):
+            getattr(self.corrections, key).connect(told)
+        self.corrections.changed.connect(self.refresh)
 
-    def _build_tools(self) -> QWidget:
-        tools = QWidget()
-        grid = QGridLayout(tools)
-        grid.setContentsMargins(0, 0, 0, 0)
-        grid.addWidget(heading("Tools"), 0, 0, 1, 3)
-        self.tool_buttons = QButtonGroup(self)
-        for index, (_, text, tip, key) in enumerate(_TOOLS):
-            made = button(text, f"{tip} ({key})" if key else tip)
-            made.setCheckable(True)
-            if key:
-                made.setShortcut(QKeySequence(key))
-            self.tool_buttons.addButton(made, index)
-            grid.addWidget(made, 1 + index // 3, index % 3)
-        self.tool_buttons.idClicked.connect(self._use_tool)
-        self.form = form = QFormLayout()
-        self.plane_box = _plane_box()
-        self.plane_box.valueChanged.connect(self._turn)
-        form.addRow("P&lane", self.plane_box)
-        self.label_box = QSpinBox()
-        self.label_box.setRange(0, 2**31 - 1)
-        self.label_box.setToolTip("The cell that is painted; 0 is background.")
-        self.label_box.setAccessibleName("Chosen cell")
-        self.label_box.valueChanged.connect(self._select)
-        form.addRow("Chosen &cell", self.label_box)
+    def _build_panel(self) -> QWidget:
+        panel = QWidget()
+        column = QVBoxLayout(panel)
+        column.setContentsMargins(0, 0, 0, 0)
+        self.tool_title, self.tool_hint = heading(""), sentence()
+        self.pointed = sentence("Nothing is pointed at.")
+        self.pointed.setProperty("role", "help")
         self.brush = QSlider(Qt.Orientation.Horizontal)
-        self.brush.setRange(1, 60)
-        self.brush.setValue(8)
-        self.brush.setToolTip("Diameter of the brush in voxels ([ and ] make it smaller and larger).")
-        self.brush.setAccessibleName("Brush size")
+        self.brush.setRange(1, 100)
+        self.brush.setToolTip("Diameter of the brush in voxels ([ and ] make it narrower and wider).")
+        self.brush.setAccessibleName("Brush")
         self.brush.valueChanged.connect(self._set_brush)
-        form.addRow("&Brush", self.brush)
-        grid.addLayout(form, 3, 0, 1, 3)
-        self.in_3d = QCheckBox("Through &slices")
-        self.in_3d.setToolTip("Paint and fill in three dimensions rather than on the shown slice alone.")
+        self.in_3d = QCheckBox("Through sl&ices")
+        self.in_3d.setToolTip("Paint and erase in depth as well, rather than on the shown slice alone.")
         self.in_3d.setAccessibleName("Through slices")
         self.in_3d.toggled.connect(self._set_brush)
-        self.protect = QCheckBox("P&rotect other cells")
-        self.protect.setToolTip("Paint only on background and on the chosen cell.")
-        self.protect.setAccessibleName("Protect other cells")
-        self.protect.toggled.connect(lambda on: self._with_editor(lambda editor: editor.protect_other_cells(on)))
-        self.new_button = button("&New cell", "Choose a number that no cell has yet.")
-        self.new_button.clicked.connect(lambda: self._with_editor(LabelEditor.select_new))
-        self.undo_button = button("&Undo", "Take the last change back (Ctrl+Z).")
-        self.redo_button = button("Re&do", "Make the change again (Ctrl+Shift+Z).")
+        self.brush_row = QWidget()
+        form = QFormLayout(self.brush_row)
+        form.setContentsMargins(0, 0, 0, 0)
+        form.addRow("Br&ush", self.brush)
+        form.addRow(self.in_3d)
+        self.forms: dict[str, StepForm[Any]] = {}
+        self.options = QVBoxLayout()
+        self.apply_button = button("App&ly", "Carry out what was drawn (Return).", main=True)
+        self.drop_button = button("&Wipe", "Forget what was drawn (Esc).")
+        self.apply_button.clicked.connect(lambda: self.act("apply"))
+        self.drop_button.clicked.connect(self.drop)
+        self.undo_button = button("&Undo", "Take the last correction back (Ctrl+Z).")
+        self.redo_button = button("Re&do", "Make the correction again (Ctrl+Shift+Z).")
         self.undo_button.clicked.connect(self.undo)
         self.redo_button.clicked.connect(self.redo)
-        grid.addWidget(self.in_3d, 4, 0, 1, 3)
-        grid.addWidget(self.protect, 5, 0, 1, 3)
-        for place, made in enumerate((self.new_button, self.undo_button, self.redo_button)):
-            grid.addWidget(made, 6, place)
-        self.kept = sentence()
-        grid.addWidget(self.kept, 7, 0, 1, 3)
-        return tools
+        self.said = sentence()
+        for widget in (self.tool_title, self.tool_hint, self.brush_row):
+            column.addWidget(widget)
+        column.addLayout(self.options)
+        self.apply_row = _row(self.apply_button, self.drop_button)
+        for widget in (self.apply_row, self.pointed, self.said, _row(self.undo_button, self.redo_button)):
+            column.addWidget(widget)
+        return panel
 
     # ------------------------------------------------------------------------------------------------ page
 
+    @property
+    def is_correcting(self) -> bool:
+        """Whether the tools are out."""
+        return self.corrections.hand is not None
+
+    def enter(self) -> None:
+        """Take the tools out again if these cells were being corrected."""
+        if self.corrections.is_of(self.document.cells):
+            self.corrections.show_layers(True)
+        super().enter()
+
     def refresh(self) -> None:
-        """Show what there is to correct."""
-        cells = self.document.cells
-        editing = self.editor is not None
-        self.tools.setVisible(editing)
+        """Show what there is to correct, and the tool in hand."""
+        cells, corrections = self.document.cells, self.corrections
+        if corrections.session is not None and not corrections.is_of(cells):
+            corrections.end()
+        editing = self.is_correcting
+        self.panel.setVisible(editing)
         self.start_button.setVisible(not editing)
-        self.start_button.setEnabled(cells is not None)
+        self.start_button.setEnabled(cells is not None and not corrections.is_beginning)
         if cells is None:
             self.about.setText("There are no cells yet: segment the image first, or open labels.")
+        elif corrections.is_beginning:
+            self.about.setText("Getting the cells ready …")
         elif not editing:
             self.about.setText(f"<b>{cells.cells_in_words}</b> in “{cells.name}”.")
+        else:
+            self._show_tool()
+        self._tell_state()
+
+    def restore(self) -> None:
+        """Go on with corrections that a crash cut short."""
+        cells = self.document.cells
+        if cells is not None and self.corrections.can_go_on(cells):
+            self.start()
 
     def leave(self) -> None:
         """Keep what was corrected, and put the tools down."""
-        self.finish()
+        self.corrections.keep()
+        self.corrections.show_layers(False)
+        self.refresh()
+
+    def shut_down(self) -> None:
+        """Let the journal go."""
+        self.corrections.end()
 
     def undo(self) -> None:
-        """Take the last correction back."""
-        self._with_editor(LabelEditor.undo)
+        """Take the last stroke or correction back."""
+        self.corrections.undo()
 
     def redo(self) -> None:
         """Make the correction again that was taken back."""
-        self._with_editor(LabelEditor.redo)
+        self.corrections.redo()
 
-    # ------------------------------------------------------------------------------------------------ editing
+    def drop(self) -> bool:
+        """Forget what is drawn on the canvas."""
+        hand = self.corrections.hand
+        if hand is None or not hand.has_begun:
+            return False
+        hand.drop()
+        say(self.said, "")
+        return True
+
+    # ------------------------------------------------------------------------------------------------ correcting
 
     def start(self) -> None:
         """Make a copy of the cells and take the tools out."""
         cells = self.document.cells
-        if cells is None or self.editor is not None:
+        if cells is not None:
+            self.corrections.begin(cells)
+
+    def act(self, key: str) -> None:
+        """Do what an action of the menu Proofread says."""
+        hand = self.corrections.hand
+        if hand is None:
             return
-        self._begun_from = cells
-        viewer, shown = self.bench.viewer, cells.volume
-        if shown.kind is Kind.LAYERED_LABELS:
-            # Room for an object that lies over objects of every plane.
-            shown = shown.replace(data=with_spare_plane(shown.data))
-        if cells.name != CORRECTED or shown is not cells.volume:
-            viewer.show(shown, CORRECTED)
-        if cells.name != CORRECTED:
-            viewer.set_visible(cells.name, False)
-        planes = viewer.labels_planes(CORRECTED)
-        if not planes:
+        if key in HAND_TOOLS:
+            hand.use(key)
+        elif key == "apply":
+            hand.apply()
+        elif key in ("narrower", "wider"):
+            step = max(1, round(self.brush.value() * (_BRUSH_STEP - 1)))
+            self.brush.setValue(self.brush.value() + (step if key == "wider" else -step))
+        self._tell_state(again=True)
+
+    def can_act(self, key: str) -> bool:
+        """Whether an action of the menu Proofread does something now."""
+        hand = self.corrections.hand
+        if hand is None:
+            return False
+        if key == "apply":
+            return hand.can_apply
+        return True
+
+    @property
+    def key_in_hand(self) -> str:
+        """The action of the tool in hand."""
+        hand = self.corrections.hand
+        return "look" if hand is None else hand.tool.key
+
+    def _tell_state(self, again: bool = False) -> None:
+        """Tell the window which actions there are, when that has changed."""
+        state = (self.is_correcting, self.key_in_hand, self.can_act("apply"))
+        if again or state != self._shown:
+            self._shown = state
+            self.correcting_changed.emit()
+
+    def _show_tool(self) -> None:
+        corrections, hand = self.corrections, self.corrections.hand
+        session, base = corrections.session, corrections.base
+        if hand is None or session is None or base is None:
             return
-        self.editor = LabelEditor(planes, self)
-        self.editor.edited.connect(self._note_edit)
-        self.editor.selected.connect(self._show_selected)
-        self.editor.turned.connect(self._show_plane)
-        self.form.setRowVisible(self.plane_box, shown.kind is Kind.LAYERED_LABELS)
-        self.plane_box.setRange(1, len(planes))
-        self._show_plane(0)
-        self._dirty = False
-        self._set_brush()
-        self.tool_buttons.button(1).click()
-        self.kept.setText("")
-        self.refresh()
-        self.about.setText(f"Correcting a copy of “{cells.name}”.")
+        count = len(session.edits)
+        made = "no corrections yet" if not count else "1 correction" if count == 1 else f"{count} corrections"
+        self.about.setText(f"Correcting a copy of “{base.name}”: {made}.")
+        tool = hand.tool
+        action = next(action for action in ACTIONS if action.key == tool.key)
+        self.tool_title.setText(f"<b>{action.text.replace('&', '')}</b>")
+        self.tool_hint.setText(tool.hint)
+        self.brush_row.setVisible(tool.has_brush)
+        if self.brush.value() != hand.brush_vox:
+            self.brush.setValue(hand.brush_vox)
+        self._show_options(tool)
+        self.apply_row.setVisible(tool.is_applied or hand.has_begun)
+        self.apply_button.setVisible(tool.is_applied)
+        self.apply_button.setEnabled(hand.can_apply)
+        self.drop_button.setEnabled(hand.has_begun)
+        self.undo_button.setEnabled(session.history.can_undo or hand.can_apply)
+        self.redo_button.setEnabled(session.history.can_redo)
 
-    def finish(self) -> None:
-        """Keep the corrections and go back to looking."""
-        if self.editor is None:
-            return
-        self.keep()
-        self.editor.close()
-        self.editor.deleteLater()
-        self.editor = None
-        if CORRECTED not in self.document.results and self._begun_from is not None:
-            self.bench.viewer.remove(CORRECTED)
-            self.bench.viewer.set_visible(self._begun_from.name, True)
-        self.refresh()
+    def _show_options(self, tool: HandTool) -> None:
+        if tool.options and tool.key not in self.forms:
+            form = self.forms[tool.key] = StepForm(_options_of(tool))
+            form.changed.connect(lambda chosen, key=tool.key: self._set_options(key, chosen.model_dump()))
+            self.options.addWidget(form)
+        for key, form in self.forms.items():
+            form.setVisible(key == tool.key)
 
-    def keep(self) -> None:
-        """Make the corrected cells a result, so that the session and the next pages have them."""
-        self._timer.stop()
-        if self.editor is None or self._begun_from is None or not self._dirty:
-            return
-        self._dirty = False
-        volume = self._begun_from.volume
-        is_layered = volume.kind is Kind.LAYERED_LABELS
-        data = without_empty_planes(self.editor.layers) if is_layered else self.editor.labels.copy()
-        volume = volume.replace(data=data)
-        inputs = {**self._begun_from.inputs, "corrected by hand": self._begun_from.name}
-        self.document.set_result(Result(CORRECTED, volume, self._begun_from.workflow, inputs))
-        self.kept.setText("Your corrections are kept.")
-
-    def _with_editor(self, act: Callable[[LabelEditor], object]) -> None:
-        if self.editor is not None:
-            act(self.editor)
-
-    def _note_edit(self) -> None:
-        self._dirty = True
-        self.kept.setText("")
-        self._timer.start()
-
-    def _use_tool(self, index: int) -> None:
-        if self.editor is not None:
-            self.editor.use(_TOOLS[index][0])
-
-    def _select(self, label: int) -> None:
-        if self.editor is not None and self.editor.selected_label != label:
-            self.editor.select(label)
-
-    def _show_selected(self, label: int) -> None:
-        if label <= self.label_box.maximum():
-            self.label_box.setValue(label)
-
-    def _turn(self, number: int) -> None:
-        if self.editor is not None:
-            self.editor.turn_to(number - 1)
-
-    def _show_plane(self, plane: int) -> None:
-        if self.editor is not None:
-            self.plane_box.setValue(plane + 1)
-            self.bench.viewer.choose(self.editor.plane_name)
+    def _set_options(self, key: str, values: dict[str, Any]) -> None:
+        if self.corrections.hand is not None:
+            self.corrections.hand.options[key] = values
 
     def _set_brush(self) -> None:
-        if self.editor is not None:
-            self.editor.set_brush(self.brush.value(), self.in_3d.isChecked())
+        hand = self.corrections.hand
+        if hand is not None:
+            hand.in_3d = self.in_3d.isChecked()
+            hand.set_brush(self.brush.value())
+
+    # ------------------------------------------------------------------------------------------------ telling
+
+    def _tell(self, text: str) -> None:
+        say(self.said, text, "good")
+
+    def _refuse(self, reason: str) -> None:
+        """Say why something was not done, here and at the cursor."""
+        say(self.said, reason, "warning")
+        canvas = self.bench.viewer.widget
+        if canvas.underMouse():
+            QToolTip.showText(QCursor.pos() + QPoint(12, 12), reason, canvas, canvas.rect(), _REFUSAL_MS)
+
+    def _show_spot(self, spot: Spot | None) -> None:
+        hand = self.corrections.hand
+        if spot is None or hand is None:
+            self.pointed.setText("Nothing is pointed at.")
+            self.bench.viewer.show_note("")
+            return
+        z, y, x = spot.voxel
+        place = self.corrections.words_for(spot.cell) or "Background"
+        self.pointed.setText(f"{place}<br>Z {z}, Y {y}, X {x}")
+        self.bench.viewer.show_note(self.corrections.words_for(spot.cell))
 
 
-def _plane_box() -> QSpinBox:
-    box = QSpinBox()
-    box.setToolTip(
-        "The plane that is painted in; what lies in other planes stays as it is. The last one is empty: room for an "
-        "object that lies over others. Choosing a cell turns to its plane."
-    )
-    box.setAccessibleName("Plane")
-    return box
+def _options_of(tool: HandTool) -> type[Any]:
+    """Return a settings model of those fields of a correction that a person may change."""
+    fields = TOOLS.get(tool.makes).model_fields
+    chosen: dict[str, Any] = {name: (fields[name].annotation, fields[name]) for name in tool.options}
+    config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    return create_model(f"{TOOLS.get(tool.makes).__name__}Options", __config__=config, **chosen)
+
+
+def _row(*widgets: QWidget) -> QWidget:
+    row = QWidget()
+    line = QHBoxLayout(row)
+    line.setContentsMargins(0, 0, 0, 0)
+    for widget in widgets:
+        line.addWidget(widget)
+    return row

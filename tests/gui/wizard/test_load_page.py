@@ -40,6 +40,8 @@ def page(qtbot: QtBot, loading: SimpleNamespace) -> Any:
         open_paths=loading.loader.open,
         run=lambda outputs: None,
         start=lambda task, on_result=None: True,
+        beside=never,  # type: ignore[arg-type]
+        folder=Path(),
         keep=never,  # type: ignore[arg-type]
         go_to=lambda title: None,
         preferences=PreferenceStore(),

@@ -1,0 +1,155 @@
+"""Beginning to correct: the session with the maps that help it, and the journal that belongs to the labels.
+
+Done beside the window, because reading all labels takes long. The journal lies beside the file of the labels where
+there is one that may be written to, else in the folder of the window's session. Which journal belongs to which labels
+is told by their voxels, so that what a crash or an earlier sitting left is gone on with.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import itertools
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from plantseg_app.core.volume import Kind, Volume
+from plantseg_app.errors import InputError, ResourceError
+from plantseg_app.gui.document import Document, Result
+from plantseg_app.proofread.journal import Conflict, journal_path
+from plantseg_app.proofread.session import ProofreadSession
+from plantseg_app.run.store import VolumeRef, VolumeStore
+
+_FOLDER, _PATTERN = "corrections", "{number}.corrections.jsonl"
+
+
+@dataclasses.dataclass(frozen=True)
+class Begun:
+    """What correcting began with.
+
+    Attributes
+    ----------
+    session
+        With its journal open.
+    n_brought
+        How many corrections the journal brought.
+    problem
+        Why the usual journal could not be used, in a sentence; "" where it could.
+    """
+
+    session: ProofreadSession
+    n_brought: int
+    problem: str = ""
+
+
+@dataclasses.dataclass(frozen=True)
+class Beginning:
+    """What is to be corrected, and where its journal may lie.
+
+    Attributes
+    ----------
+    cells
+        The labels; a copy of them is corrected.
+    name
+        Of the labels, for people.
+    file
+        From which they were read, if they were.
+    folder
+        Of the window's session.
+    boundary, nuclei
+        Maps of the same shape, or None.
+    superpixels
+        Where the regions are of which the cells were made, or None.
+    """
+
+    cells: Volume
+    name: str
+    file: Path | None
+    folder: Path
+    boundary: Volume | None = None
+    nuclei: Volume | None = None
+    superpixels: VolumeRef | None = None
+
+    def begin(self, store: VolumeStore) -> Begun:
+        """Return the session; slow.
+
+        Raises
+        ------
+        InputError
+            If the labels cannot be corrected.
+        RequestError
+            If another window corrects the same file.
+        ResourceError
+            If no journal can be written.
+        """
+        session, problem = self._session(store), ""
+        for path in self._journals():
+            if path.exists() and path.stat().st_size == 0:
+                path.unlink()
+            try:
+                return Begun(session, session.open_journal(path, self.name), problem)
+            except Conflict as error:
+                if self.file is not None and path.parent == self.file.parent:
+                    problem = str(error)
+            except InputError as error:
+                # Some of it may have been applied before the damage was met.
+                problem, session = str(error), self._session(store)
+        raise ResourceError(f"No journal of corrections can be written in {self.folder}.")
+
+    def has_journal(self) -> bool:
+        """Whether corrections may be there to go on with."""
+        return any(path.exists() for path in itertools.islice(self._journals(), 1 + self._n_own()))
+
+    def _session(self, store: VolumeStore) -> ProofreadSession:
+        superpixels = None
+        if self.superpixels is not None:
+            # The cache may have made room since.
+            with contextlib.suppress(InputError):
+                superpixels = store.open(self.superpixels).data
+        return ProofreadSession(
+            np.array(self.cells.data),
+            boundary=None if self.boundary is None else self.boundary.data,
+            superpixels=superpixels if _fits(superpixels, self.cells) else None,
+            nuclei=None if self.nuclei is None else self.nuclei.data,
+            spacing=self.cells.spacing,
+        )
+
+    def _journals(self) -> Iterator[Path]:
+        """Yield where the journal may be, the usual place first, at last one that is not there yet."""
+        if self.file is not None:
+            beside = journal_path(self.file)
+            if os.access(beside if beside.exists() else beside.parent, os.W_OK):
+                yield beside
+        for number in itertools.count(1):
+            path = self.folder / _FOLDER / _PATTERN.format(number=number)
+            yield path
+            if not path.exists():
+                return
+
+    def _n_own(self) -> int:
+        return len(list((self.folder / _FOLDER).glob(_PATTERN.format(number="*"))))
+
+
+def beginning_of(document: Document, cells: Result, folder: Path) -> Beginning:
+    """Return how to begin with cells of the document, with the maps among what is open that fit them."""
+    opened = document.images.get(cells.name)
+    maps = [result.volume for result in reversed(document.results.values())]
+    maps += [image.volume for image in document.images.values()]
+    fitting = [volume for volume in maps if volume.shape_vox == cells.volume.shape_vox and volume.data.ndim == 3]
+    boundary = next((volume for volume in fitting if volume.kind is Kind.BOUNDARY), None)
+    is_read_whole = opened is not None and opened.volume is cells.volume and cells.volume.place is None
+    return Beginning(
+        cells=cells.volume,
+        name=cells.name,
+        file=opened.path if opened is not None and is_read_whole else None,
+        folder=folder,
+        boundary=boundary,
+        superpixels=document.superpixels,
+    )
+
+
+def _fits(data: object, cells: Volume) -> bool:
+    return isinstance(data, np.ndarray) and data.shape == cells.shape_vox
