@@ -103,14 +103,16 @@ ACTIONS: tuple[Action, ...] = (
     Action("cancel", "&Cancel", "Esc", "Stop what is running; finished steps are kept.", _STEPS, "cancel", True),
     Action("look", "Mo&ve the view", "V", "Move and zoom; no tool is in hand.", PROOFREAD, "look", True, is_tool=True),
     Action(
-        "merge", "&Merge", "M", "Join cells: click one after the other, or draw a stroke over them.", PROOFREAD, "merge",
-        True, begins_group=True, is_tool=True,
+        "merge", "&Merge", "M", "Join cells: click one after the other, or draw a stroke over them.", PROOFREAD,
+        "merge", True, begins_group=True, is_tool=True,
     ),
     Action(
-        "split", "&Split by scribbles", "S", "Part cells: draw a scribble in each part, then Return.", PROOFREAD, "split",
-        True, is_tool=True,
+        "split", "&Split by scribbles", "S", "Part cells: draw a scribble in each part, then Return.", PROOFREAD,
+        "split", True, is_tool=True,
     ),
-    Action("cut", "&Cut along a line", "C", "Draw a line across a cell to cut it.", PROOFREAD, "cut", True, is_tool=True),
+    Action(
+        "cut", "&Cut along a line", "C", "Draw a line across a cell to cut it.", PROOFREAD, "cut", True, is_tool=True
+    ),
     Action(
         "seeds", "Split by see&ds", "D", "Part cells: click once in each part, then Return.", PROOFREAD, "seeds", True,
         is_tool=True,
@@ -120,12 +122,12 @@ ACTIONS: tuple[Action, ...] = (
         PROOFREAD, "superpixels", True, is_tool=True,
     ),
     Action(
-        "add_cell", "&Add a cell", "A", "Paint a new cell, on some of its slices; Return fills those between.", PROOFREAD,
-        "add-cell", True, begins_group=True, is_tool=True,
+        "add_cell", "&Add a cell", "A", "Paint a new cell, on some of its slices; Return fills those between.",
+        PROOFREAD, "add-cell", True, begins_group=True, is_tool=True,
     ),
     Action(
-        "grow", "&Grow a cell", "G", "Click inside a missing cell; it grows up to its boundary.", PROOFREAD, "grow", True,
-        is_tool=True,
+        "grow", "&Grow a cell", "G", "Click inside a missing cell; it grows up to its boundary.", PROOFREAD, "grow",
+        True, is_tool=True,
     ),
     Action(
         "paint", "&Paint", "P", "Enlarge the cell in which the stroke begins.", PROOFREAD, "paint", True, is_tool=True
@@ -151,11 +153,11 @@ ACTIONS: tuple[Action, ...] = (
         "keep-largest", True, is_tool=True,
     ),
     Action(
-        "lock", "&Lock as correct", "L", "Say that the cell under the cursor is correct, or take that back; no tool "
+        "lock", "&Lock as correct", "L", "Say that the cell under the cursor is correct, or no longer; no tool "
         "changes a correct cell.", PROOFREAD, "lock", True, begins_group=True, is_tool=True,
     ),
     Action(
-        "unsure", "&Unsure", "U", "Say that nobody can tell what the cell under the cursor is, or take that back.",
+        "unsure", "&Unsure", "U", "Say that nobody can tell what the cell under the cursor is, or no longer.",
         PROOFREAD, "unsure", True, is_tool=True,
     ),
     Action("apply", "Appl&y", "Return", "Carry out what was drawn.", PROOFREAD, "apply", True, begins_group=True),
@@ -269,6 +271,8 @@ def _tool_bar(
     bar.setMovable(False)
     in_hand = QActionGroup(bar)
     before = shown[0].menu
+    if name != "tools":
+        bar.addSeparator()
     for action in shown:
         if action.menu != before or (name != "tools" and action.begins_group):
             bar.addSeparator()

@@ -381,8 +381,10 @@ class MainWindow(QMainWindow):
             event.ignore()
             return
         self.beside.stop()
-        for part in (*self.areas, *self.pages):
-            part.shut_down()
+        for area in self.areas:
+            area.shut_down()
+        for page in self.pages:
+            page.shut_down()
         self.runner.close()
         if self.closing.keeps_session:
             self.keeper.leave()

@@ -34,13 +34,20 @@ def test_images_results_corrections_and_page_come_back(qtbot: QtBot) -> None:
     run_until(first, qtbot, first.page.run_button.click, lambda: first.document.cells is not None)
     first.go_to("Proofread")
     first.page.start()
-    layer = first.viewer.labels_layer("corrected cells")
-    layer.fill((0, 100, 100), 9999)
-    first.page.keep()
+    qtbot.waitUntil(lambda: first.page.is_correcting, timeout=LONG_MS)
+    corrections = first.page.corrections
+    one, other, third = corrections.session.tissue.index.ids()[:3]
+    assert corrections.do("merge", {"cells": (one, other)})
+    # What the page has given to the document, and what only the journal knows.
+    first.page.leave()
+    first.page.enter()
+    qtbot.waitUntil(lambda: not corrections.is_keeping, timeout=LONG_MS)
     qtbot.waitUntil(lambda: first.document.results["corrected cells"].ref is not None, timeout=LONG_MS)
-    corrected = first.document.results["corrected cells"].volume.data.copy()
+    assert corrections.do("delete", {"cells": (third,)})
+    corrected = corrections.session.labels.copy()
     first.keeper.save()
     first.keeper.session.close = lambda: None
+    corrections.end()
     make_it_look_crashed(first.keeper.session)
 
     (crashed,) = find_crashed(sessions_dir())
@@ -54,8 +61,11 @@ def test_images_results_corrections_and_page_come_back(qtbot: QtBot) -> None:
     assert list(second.document.images) == ["ovule2d_boundary_prob"]
     assert second.document.images["ovule2d_boundary_prob"].role == "boundary"
     assert list(second.document.results) == ["cells", "corrected cells"]
-    assert np.array_equal(second.document.cells.volume.data, corrected)
-    assert (corrected == 9999).any()
     assert second.page.title == "Proofread"
+    qtbot.waitUntil(lambda: second.page.is_correcting, timeout=LONG_MS)
+    session = second.page.corrections.session
+    assert np.array_equal(session.labels, corrected)
+    assert [edit.tool for edit in session.edits] == ["merge", "delete"]
+    assert not (corrected == third).any()
     close(second, qtbot)
     assert find_crashed(sessions_dir()) == []

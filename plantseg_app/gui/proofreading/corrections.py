@@ -19,7 +19,7 @@ from plantseg_app.gui.document import Result
 from plantseg_app.gui.geometry import grid_of
 from plantseg_app.gui.proofreading.beginning import Begun, beginning_of
 from plantseg_app.gui.proofreading.hand import Hand
-from plantseg_app.gui.proofreading.overlays import CellOutline, MarkHatch, Sketch, part_of
+from plantseg_app.gui.proofreading.overlay import Overlay
 from plantseg_app.gui.proofreading.picking import Spot
 from plantseg_app.gui.proofreading.pointer import Pointer
 from plantseg_app.gui.workbench import Workbench
@@ -53,8 +53,8 @@ class Corrections(QObject):
         None while nothing is corrected.
     hand, pointer
         The tool in hand and the mouse, as long as there is a session.
-    is_beginning
-        Whether a session is being made.
+    is_beginning, is_keeping
+        Whether a session is being made; whether the labels are just being kept, so that they must not change.
     """
 
     changed = Signal()
@@ -73,8 +73,8 @@ class Corrections(QObject):
         self.base: Result | None = None
         self._kept: Result | None = None
         self._n_kept = 0
-        self._is_keeping = False
-        self._overlays: tuple[CellOutline, MarkHatch, Sketch] | None = None
+        self.is_keeping = False
+        self._overlay: Overlay | None = None
         bench.document.file_written.connect(self._note_written)
 
     # ------------------------------------------------------------------------------------------------ begin and end
@@ -155,29 +155,26 @@ class Corrections(QObject):
             return
         grid = grid_of(self.base.volume)
         tissue = session.tissue
-        self._overlays = (
-            CellOutline(viewer, grid), MarkHatch(viewer, grid, tissue), Sketch(viewer, grid, tissue.shape_vox)
-        )  # fmt: skip
+        self._overlay = Overlay(viewer, grid, tissue)
         for layer in viewer.labels_layers(CORRECTED):
             # napari's own brush would change the labels behind the session's back.
             layer.editable = False
         viewer.choose(viewer.labels_layers(CORRECTED)[-1].name)
         self.pointer = Pointer(viewer, CORRECTED, tissue.planes, self)
         self.pointer.hovered.connect(self._hover)
-        self.hand = Hand(viewer, self.pointer, self._overlays[2], tissue, grid.scale, self.do, self)
+        self.hand = Hand(viewer, self.pointer, self._overlay, tissue, grid.scale, self.do, self)
         self.hand.told.connect(self.told)
         self.hand.refused.connect(self.refused)
         self.hand.changed.connect(self.changed)
         self.hand.changed.connect(lambda: self._hover(self.pointer.spot if self.pointer else None))
 
     def _put_away(self) -> None:
-        if self.hand is not None and self.pointer is not None and self._overlays is not None:
-            hand, pointer, overlays = self.hand, self.pointer, self._overlays
-            self.hand = self.pointer = self._overlays = None
+        if self.hand is not None and self.pointer is not None and self._overlay is not None:
+            hand, pointer, overlay = self.hand, self.pointer, self._overlay
+            self.hand = self.pointer = self._overlay = None
             hand.close()
             pointer.close()
-            for overlay in overlays:
-                overlay.remove()
+            overlay.remove()
             for leaving in (hand, pointer):
                 leaving.deleteLater()
 
@@ -199,7 +196,7 @@ class Corrections(QObject):
     def _attempt(self, act: Callable[[ProofreadSession], Edit], prefix: str) -> bool:
         if self.session is None:
             return False
-        if self._is_keeping:
+        if self.is_keeping:
             self.refused.emit("The corrections are just being kept; try again in a moment.")
             return False
         try:
@@ -217,8 +214,8 @@ class Corrections(QObject):
             return
         if edit.box is not None and edit.start is not None and edit.stop is not None:
             viewer.refresh_box(CORRECTED, edit.box, slice(edit.start[0], edit.stop[0]))
-        if self._overlays is not None and self.pointer is not None:
-            self._overlays[1].refresh(part_of(edit, session.tissue))
+        if self._overlay is not None and self.pointer is not None:
+            self._overlay.show_edit(edit)
             self.pointer.look_again()
             self._hover(self.pointer.spot)
         self.edited.emit(edit)
@@ -227,17 +224,14 @@ class Corrections(QObject):
     # ------------------------------------------------------------------------------------------------ the cursor
 
     def _hover(self, spot: Spot | None) -> None:
-        if self.session is None or self._overlays is None or self.pointer is None or self.hand is None:
+        if self.session is None or self._overlay is None or self.pointer is None or self.hand is None:
             return
         cell = spot.cell if spot is not None and spot.cell else self.hand.chosen
         across = self.pointer.across
         place = 0
         if across is not None:
             place = spot.voxel[across] if spot is not None else self._shown_slice(across)
-        if cell:
-            self._overlays[0].show(self.session.tissue, cell, across, place, cell == self.hand.chosen)
-        else:
-            self._overlays[0].hide()
+        self._overlay.outline(cell, across, place, is_chosen=cell == self.hand.chosen)
         self.hovered.emit(spot)
 
     def _shown_slice(self, across: int) -> int:
@@ -276,7 +270,7 @@ class Corrections(QObject):
         session, base = self.session, self.base
         if session is None or base is None or self.is_kept:
             return
-        self._n_kept, self._is_keeping = self._position(), True
+        self._n_kept, self.is_keeping = self._position(), True
         # Before anything else writes these labels to the disk, so that they and the journal belong together.
         self.bench.beside.ask(session.note_saved, lambda _: self._end_keeping(), self._end_keeping)
         volume = base.volume.replace(data=session.labels.copy())
@@ -285,7 +279,7 @@ class Corrections(QObject):
         self.bench.document.set_result(self._kept)
 
     def _end_keeping(self, problem: str = "") -> None:
-        self._is_keeping = False
+        self.is_keeping = False
         if problem:
             self.bench.warn(problem)
         self.changed.emit()

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PySide6.QtCore import QObject, Signal
 
 from plantseg_app.gui.proofreading.hand_tools import HAND_TOOLS, Gesture, HandTool
-from plantseg_app.gui.proofreading.overlays import Sketch
+from plantseg_app.gui.proofreading.overlay import Overlay
 from plantseg_app.gui.proofreading.picking import Spot, cells_along, line_of_voxels, stamped
 from plantseg_app.gui.proofreading.pointer import Pointer
 from plantseg_app.gui.viewer import Viewer
@@ -64,8 +64,8 @@ class Hand(QObject):
     ----------
     viewer
         The canvas.
-    pointer, sketch
-        The mouse over the cells, and what is drawn.
+    pointer, overlay
+        The mouse over the cells, and what is drawn over them.
     tissue
         The cells.
     scale
@@ -82,14 +82,14 @@ class Hand(QObject):
         self,
         viewer: Viewer,
         pointer: Pointer,
-        sketch: Sketch,
+        overlay: Overlay,
         tissue: Tissue,
         scale: tuple[float, float, float],
         ask: Ask,
         parent: QObject | None = None,
     ) -> None:
         super().__init__(parent)
-        self._viewer, self._pointer, self._sketch, self._tissue = viewer, pointer, sketch, tissue
+        self._viewer, self._pointer, self._overlay, self._tissue = viewer, pointer, overlay, tissue
         self._scale = scale
         self._ask = ask
         self.tool: HandTool = HAND_TOOLS["look"]
@@ -164,7 +164,7 @@ class Hand(QObject):
         self._strokes.clear()
         self._current = None
         self.chosen = 0
-        self._sketch.clear()
+        self._overlay.clear()
         self.changed.emit()
 
     def take_back_stroke(self) -> bool:
@@ -172,7 +172,7 @@ class Hand(QObject):
         if not self._strokes:
             return False
         self._strokes.pop()
-        self._sketch.clear()
+        self._overlay.clear()
         for stroke in self._strokes:
             self._show(stroke)
         self.changed.emit()
@@ -276,11 +276,11 @@ class Hand(QObject):
             width_px = _SEED_PX if self.tool.gesture in (Gesture.SEEDS, Gesture.SEED) else _SHOWN_PX
             finest = min(self._scale[axis] for axis in axes)
             voxels = stamped(stroke.way, width_px / (finest * self._viewer.zoom), self._scale, axes)
-        self._sketch.draw(voxels, stroke.number)
+        self._overlay.draw(voxels, stroke.number)
 
     def _redraw(self) -> None:
         """Wipe what is not kept."""
-        self._sketch.clear()
+        self._overlay.clear()
         for stroke in self._strokes:
             self._show(stroke)
 

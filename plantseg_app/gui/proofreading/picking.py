@@ -4,7 +4,7 @@ Layers overlap; the uppermost that is shown wins. Knows neither napari nor Qt.
 
 >>> planes = np.array([[[[7, 7, 0]]], [[[0, 9, 0]]]], np.uint32)
 >>> cell_at(planes, (0, 0, 1), (0, 1)), cell_at(planes, (0, 0, 1), (0,)), cell_at(planes, (0, 0, 5), (0, 1))
-(9, 7, None)
+(9, 7, 0)
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class Spot(NamedTuple):
     Attributes
     ----------
     voxel
-        Z, Y, X.
+        Z, Y, X; on a slice also outside the image, where a stroke may begin.
     cell
         Its id; 0 for background.
     """
@@ -35,10 +35,10 @@ class Spot(NamedTuple):
     cell: int
 
 
-def cell_at(planes: NDArray[Any], voxel: Voxel, shown: Sequence[int]) -> int | None:
-    """Return the id at a voxel in the uppermost of the layers `shown` that has one, 0 for background, None outside."""
+def cell_at(planes: NDArray[Any], voxel: Voxel, shown: Sequence[int]) -> int:
+    """Return the id at a voxel in the uppermost of the layers `shown` that has one, 0 for background and outside."""
     if any(not 0 <= place < n for place, n in zip(voxel, planes.shape[1:], strict=True)):
-        return None
+        return 0
     met = (int(planes[(layer, *voxel)]) for layer in reversed(shown))
     return next((cell for cell in met if cell), 0)
 
@@ -85,9 +85,7 @@ def line_of_voxels(start: NDArray[Any], stop: NDArray[Any]) -> NDArray[np.int64]
     return points[is_new]
 
 
-def stamped(
-    points: NDArray[np.int64], radius: float, scale: Sequence[float], axes: Sequence[int]
-) -> NDArray[np.int64]:
+def stamped(points: NDArray[np.int64], radius: float, scale: Sequence[float], axes: Sequence[int]) -> NDArray[np.int64]:
     """Return the voxels that a round brush covers along a line of voxels.
 
     Parameters

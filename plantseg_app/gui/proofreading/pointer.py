@@ -1,6 +1,6 @@
 """The mouse over the cells: where it points, on a slice of any direction or along the line of sight in 3D.
 
-With `overlays` and the viewer this is what touches napari.
+With `overlay` and the viewer this is what touches napari.
 """
 
 from __future__ import annotations
@@ -36,9 +36,9 @@ class Pointer(QObject):
     Signals
     -------
     hovered
-        Another `Spot`, or None where there is no image.
+        Another `Spot`, or None where there is none.
     pressed, moved, released
-        The left button, with the `Spot` (None outside), and whether Shift is held.
+        The left button, with the `Spot` (None in 3D where there is no cell), and whether Shift is held.
 
     Parameters
     ----------
@@ -156,8 +156,7 @@ class Pointer(QObject):
             start, stop = layers[0].get_ray_intersections(ray.position, ray.direction, list(ray.displayed), world=True)
             return None if start is None or stop is None else first_on_line(self._planes, start, stop, shown)
         z, y, x = (int(np.floor(place + 0.5)) for place in layers[0].world_to_data(ray.position)[-3:])
-        cell = cell_at(self._planes, (z, y, x), shown)
-        return None if cell is None else Spot((z, y, x), cell)
+        return Spot((z, y, x), cell_at(self._planes, (z, y, x), shown))
 
     def _with_slice(self, ray: _Ray) -> _Ray:
         """Return the same place on the slice that is shown now."""

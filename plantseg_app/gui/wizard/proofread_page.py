@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from pydantic import ConfigDict, create_model
+from pydantic import BaseModel, ConfigDict, create_model
 from PySide6.QtCore import QPoint, Qt, Signal
 from PySide6.QtGui import QCursor
 from PySide6.QtWidgets import QCheckBox, QFormLayout, QHBoxLayout, QSlider, QToolTip, QVBoxLayout, QWidget
@@ -269,12 +269,13 @@ class ProofreadPage(Page):
         self.bench.viewer.show_note(self.corrections.words_for(spot.cell))
 
 
-def _options_of(tool: HandTool) -> type[Any]:
+def _options_of(tool: HandTool) -> type[BaseModel]:
     """Return a settings model of those fields of a correction that a person may change."""
     fields = TOOLS.get(tool.makes).model_fields
     chosen: dict[str, Any] = {name: (fields[name].annotation, fields[name]) for name in tool.options}
     config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-    return create_model(f"{TOOLS.get(tool.makes).__name__}Options", __config__=config, **chosen)
+    made: type[BaseModel] = create_model(f"{TOOLS.get(tool.makes).__name__}Options", __config__=config, **chosen)
+    return made
 
 
 def _row(*widgets: QWidget) -> QWidget:

@@ -1,0 +1,363 @@
+"""Correcting cells in a real window, by mouse and keys on the canvas."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PySide6.QtCore import QPoint, Qt
+from PySide6.QtTest import QTest
+from pytestqt.qtbot import QtBot
+
+from plantseg_app.core.volume import Kind, Volume
+from plantseg_app.gui.document import OpenImage, Result
+from plantseg_app.gui.proofreading.overlay import CORRECT, POINTED
+from plantseg_app.io import write_volume
+from plantseg_app.proofread.tissue import Mark
+from tests.gui.windows import LONG_MS, open_files
+
+pytestmark = pytest.mark.gui
+NO, SHIFT = Qt.KeyboardModifier.NoModifier, Qt.KeyboardModifier.ShiftModifier
+LEFT = Qt.MouseButton.LeftButton
+
+
+def blocks() -> NDArray[np.uint32]:
+    """Return eight cells of 4 x 20 x 12 voxels around a gap along X, which is background."""
+    labels = np.zeros((8, 44, 24), np.uint32)
+    for number in range(8):
+        z, y, x = number // 4, number // 2 % 2, number % 2
+        labels[4 * z : 4 * z + 4, 24 * y : 24 * y + 20, 12 * x : 12 * x + 12] = number + 1
+    return labels
+
+
+@pytest.fixture(scope="module")
+def one_window(qapp: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """One window for all tests of the module, because windows start slowly."""
+    from plantseg_app.gui.main_window import MainWindow
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PLANTSEG_APP_HOME", str(tmp_path_factory.mktemp("home")))
+        window = MainWindow(warm=False)
+        window.show()
+        yield window
+        empty(window)
+        window.close()
+        window.deleteLater()
+        qapp.processEvents()
+        qapp.setStyleSheet("")
+
+
+def empty(window: Any) -> None:
+    """Close everything that is open, and forget all corrections."""
+    window.go_to("Load")
+    window.proofreading.corrections.end()
+    shutil.rmtree(window.keeper.session.folder / "corrections", ignore_errors=True)
+    window.document.note_saved(list(window.document.results))
+    window.document.clear()
+    window.viewer.clear()
+    window.viewer.model.dims.ndisplay = 2
+    window.viewer.model.dims.order = (0, 1, 2)
+
+
+@pytest.fixture
+def window(qtbot: QtBot, one_window: Any) -> Any:
+    """The window in which the blocks are corrected."""
+    empty(one_window)
+    show_cells(one_window, Volume(blocks(), Kind.LABELS, voxel_size_um=(1.0, 0.5, 0.5)))
+    begin(one_window, qtbot)
+    return one_window
+
+
+def show_cells(window: Any, volume: Volume) -> None:
+    raw = Volume(np.zeros(volume.shape_vox, np.uint8), Kind.RAW, volume.voxel_size_um)
+    window.document.add_image(OpenImage("raw", "membranes", raw))
+    window.document.set_result(Result("cells", volume, window.document.workflow))
+    window.layers.show_result("cells")
+
+
+def begin(window: Any, qtbot: QtBot) -> None:
+    window.go_to("Proofread")
+    if not window.page.is_correcting:
+        window.page.start_button.click()
+    qtbot.waitUntil(lambda: window.page.is_correcting, timeout=LONG_MS)
+    window.viewer.model.dims.set_current_step(0, 1)
+    window.viewer.fit()
+    window.activateWindow()
+    qtbot.waitUntil(window.isActiveWindow)
+
+
+class Mouse:
+    """Moves, clicks and draws at voxels of the canvas."""
+
+    def __init__(self, window: Any) -> None:
+        self.window, self.viewer = window, window.viewer
+        self.native = window.viewer._qt_viewer.canvas.native
+
+    def at(self, *voxel: float) -> QPoint:
+        model = self.viewer.model
+        world = self.viewer.labels_layers("corrected cells")[0].data_to_world(voxel)
+        axes = model.dims.displayed
+        zoom, centre = model.scene.camera.zoom, model.scene.camera.center
+        y, x = (zoom * (world[axis] - middle) for axis, middle in zip(axes, centre[-2:], strict=True))
+        return QPoint(round(self.native.width() / 2 + x), round(self.native.height() / 2 + y))
+
+    def move(self, *voxel: float) -> None:
+        self.move_to(self.at(*voxel))
+
+    def move_to(self, place: QPoint) -> None:
+        # A mouse that does not move tells nothing.
+        QTest.mouseMove(self.native, place + QPoint(2, 0))
+        QTest.mouseMove(self.native, place)
+        QTest.qWait(20)
+
+    def click(self, *voxel: float, keys: Qt.KeyboardModifier = NO) -> None:
+        self.stroke(voxel, keys=keys)
+
+    def stroke(self, *way: tuple[float, ...], keys: Qt.KeyboardModifier = NO) -> None:
+        self.move(*way[0])
+        QTest.mousePress(self.native, LEFT, keys, self.at(*way[0]))
+        for voxel in way[1:]:
+            QTest.mouseMove(self.native, self.at(*voxel))
+            QTest.qWait(20)
+        QTest.mouseRelease(self.native, LEFT, keys, self.at(*way[-1]))
+        QTest.qWait(20)
+
+
+@pytest.fixture
+def mouse(window: Any) -> Mouse:
+    return Mouse(window)
+
+
+def key(window: Any, *keys: Qt.Key, modifiers: Qt.KeyboardModifier = NO) -> None:
+    for one in keys:
+        QTest.keyClick(window, one, modifiers)
+        QTest.qWait(20)
+
+
+def labels_of(window: Any) -> NDArray[np.uint32]:
+    labels: NDArray[np.uint32] = window.page.corrections.session.labels
+    return labels
+
+
+def test_cells_are_merged_by_clicks_and_by_a_stroke_and_undone(window: Any, mouse: Mouse) -> None:
+    key(window, Qt.Key.Key_M)
+    assert window.page.key_in_hand == "merge"
+    mouse.click(1, 10, 5)
+    assert "click the cell to join" in window.page.said.text()
+    mouse.click(1, 10, 18)
+    labels = labels_of(window)
+    assert (labels[:4, :20] == 1).all()
+    assert "Merged cells 1 and 2" in window.page.said.text()
+    key(window, Qt.Key.Key_Escape)
+    mouse.stroke((1, 30, 5), (1, 30, 18))
+    assert (labels[:4, 24:] == 3).all()
+    key(window, Qt.Key.Key_Z, modifiers=Qt.KeyboardModifier.ControlModifier)
+    key(window, Qt.Key.Key_Z, modifiers=Qt.KeyboardModifier.ControlModifier)
+    assert np.array_equal(labels, blocks())
+    key(window, Qt.Key.Key_Z, modifiers=Qt.KeyboardModifier.ControlModifier | SHIFT)
+    assert (labels[:4, :20] == 1).all()
+
+
+def test_scribbles_split_after_return_and_escape_wipes(window: Any, mouse: Mouse) -> None:
+    key(window, Qt.Key.Key_S)
+    assert not window.commands.actions["apply"].isEnabled()
+    mouse.stroke((1, 2, 3), (1, 2, 9))
+    assert window.commands.actions["apply"].isEnabled()
+    key(window, Qt.Key.Key_Escape)
+    assert not window.commands.actions["apply"].isEnabled()
+    mouse.stroke((1, 2, 3), (1, 2, 9))
+    mouse.stroke((1, 17, 3), (1, 17, 9))
+    key(window, Qt.Key.Key_Return)
+    labels = labels_of(window)
+    assert set(np.unique(labels[:4, :20, :12])) == {1, 9}
+    assert labels[1, 2, 5] != labels[1, 17, 5]
+    assert (labels[4:] == blocks()[4:]).all()
+
+
+def test_a_line_cuts_at_once(window: Any, mouse: Mouse) -> None:
+    key(window, Qt.Key.Key_C)
+    mouse.stroke((1, 10, -2), (1, 10, 11))
+    labels = labels_of(window)
+    assert len(np.unique(labels[:4, :20, :12])) == 2
+    assert labels[3, 2, 5] != labels[3, 17, 5]
+
+
+def test_seeds_split(window: Any, mouse: Mouse) -> None:
+    key(window, Qt.Key.Key_D)
+    mouse.click(1, 3, 5)
+    mouse.click(1, 16, 5)
+    key(window, Qt.Key.Key_Return)
+    assert len(np.unique(labels_of(window)[:4, :20, :12])) == 2
+
+
+def test_a_cell_is_added_by_painting_two_slices(window: Any, mouse: Mouse) -> None:
+    key(window, Qt.Key.Key_X)
+    mouse.click(1, 10, 5)
+    labels = labels_of(window)
+    assert not (labels == 1).any()
+    key(window, Qt.Key.Key_A)
+    window.page.brush.setValue(4)
+    mouse.stroke((0, 10, 5), (0, 12, 5))
+    window.viewer.model.dims.set_current_step(0, 3)
+    mouse.stroke((3, 10, 5), (3, 12, 5))
+    key(window, Qt.Key.Key_Return)
+    assert sorted(set(np.flatnonzero((labels == 9).any((1, 2))))) in ([0, 1, 2, 3], [1, 2, 3])
+    assert (labels[2:4] == 9).any((1, 2)).all()
+
+
+def test_painting_and_erasing_begin_in_a_cell(window: Any, mouse: Mouse) -> None:
+    labels = labels_of(window)
+    key(window, Qt.Key.Key_P)
+    window.page.brush.setValue(3)
+    mouse.stroke((1, 18, 5), (1, 22, 5))
+    assert labels[1, 21, 5] == 1
+    assert labels[2, 21, 5] == 0
+    mouse.click(1, 22, 18)
+    assert "Begin the stroke in the cell" in window.page.said.text()
+    key(window, Qt.Key.Key_E)
+    mouse.stroke((1, 10, 5), (1, 12, 5))
+    assert labels[1, 11, 5] == 0
+
+
+def test_a_locked_cell_refuses_says_why_and_looks_different(window: Any, mouse: Mouse) -> None:
+    before = window.viewer.picture()
+    mouse.move(1, 10, 5)
+    assert "Cell 1" in window.page.pointed.text()
+    assert "960 voxels" in window.page.pointed.text()
+    assert "240 µm³" in window.page.pointed.text()
+    key(window, Qt.Key.Key_L)
+    session = window.page.corrections.session
+    assert session.marks == {1: Mark.CORRECT}
+    mouse.move(1, 22, 5)
+    marked = window.viewer.labels_layers("corrections")[0].data
+    assert set(np.unique(marked[:4, :20, :12])) == {0, CORRECT}
+    assert not marked[4:].any()
+    assert (before != window.viewer.picture()).any()
+    mouse.move(1, 10, 5)
+    key(window, Qt.Key.Key_X)
+    assert "locked" in window.page.said.text()
+    assert np.array_equal(session.labels, blocks())
+    mouse.move(1, 30, 18)
+    key(window, Qt.Key.Key_M)
+    mouse.move(1, 10, 5)
+    assert window.viewer.model.cursor.style == "forbidden"
+    mouse.move(1, 30, 18)
+    assert window.viewer.model.cursor.style == "cross"
+    mouse.move(1, 10, 5)
+    key(window, Qt.Key.Key_L)
+    assert session.marks == {}
+    mouse.move(1, 22, 5)
+    assert not marked.any()
+
+
+def test_the_cell_under_the_cursor_is_outlined(window: Any, mouse: Mouse) -> None:
+    mouse.move(1, 10, 5)
+    drawn = window.viewer.labels_layers("corrections")[0].data
+    assert (drawn == POINTED).any((0, 1)).nonzero()[0].tolist() == list(range(12))
+    assert drawn[1, 0, 0] == drawn[1, 19, 11] == POINTED
+    assert drawn[1, 10, 5] == 0
+    assert not drawn[[0, *range(2, 8)]].any()
+    mouse.move(1, 22, 5)
+    assert not drawn.any()
+    mouse.move(1, 30, 5)
+    assert drawn[1, 24, 0] == POINTED
+    window.viewer.model.dims.set_current_step(0, 5)
+    QTest.qWait(50)
+    assert drawn[5, 24, 0] == POINTED
+    assert not drawn[1].any()
+
+
+@pytest.mark.parametrize("order", [(1, 0, 2), (2, 0, 1)])
+def test_other_directions_of_slices(window: Any, mouse: Mouse, order: tuple[int, ...], qtbot: QtBot) -> None:
+    window.viewer.model.dims.order = order
+    window.viewer.model.dims.set_current_step(order[0], 5)
+    window.viewer.fit()
+    qtbot.wait(50)
+    mouse.move(2, 5, 5)
+    assert window.page.corrections.pointer.spot == ((2, 5, 5), 1)
+    key(window, Qt.Key.Key_M)
+    mouse.stroke((2, 5, 5), (6, 5, 5))
+    assert (labels_of(window)[:, :20, :12] == 1).all()
+    shown = window.viewer.labels_layers("corrected cells")[0]
+    assert set(np.unique(shown._slice.image.raw)) == set(np.unique(labels_of(window).take(5, order[0])))
+
+
+def test_in_3d_the_first_cell_on_the_line_of_sight_is_meant(window: Any, mouse: Mouse, qtbot: QtBot) -> None:
+    window.viewer.toggle_3d()
+    window.viewer.fit()
+    qtbot.wait(100)
+    middle = QPoint(mouse.native.width() // 2 - 40, mouse.native.height() // 2 - 100)
+    mouse.move_to(middle)
+    cell = window.page.corrections.pointer.spot.cell
+    assert cell
+    key(window, Qt.Key.Key_X)
+    assert not (labels_of(window) == cell).any()
+    assert window.page.corrections.pointer.spot != cell
+
+
+def test_the_journal_lies_beside_the_file_and_is_gone_on_with(window: Any, tmp_path: Path, qtbot: QtBot) -> None:
+    empty(window)
+    file = write_volume(tmp_path / "blocks_labels.tif", Volume(blocks(), Kind.LABELS, voxel_size_um=(1.0, 0.5, 0.5)))
+    open_files(window, qtbot, file)
+    begin(window, qtbot)
+    mouse = Mouse(window)
+    mouse.move(1, 10, 5)
+    key(window, Qt.Key.Key_X)
+    assert "Deleted cell 1" in file.with_name("blocks_labels.corrections.jsonl").read_text(encoding="utf-8")
+    corrected = labels_of(window).copy()
+    window.go_to("Measure & export")
+    assert np.array_equal(window.document.results["corrected cells"].volume.data, corrected)
+    begin(window, qtbot)
+    qtbot.waitUntil(lambda: not window.page.corrections.is_keeping, timeout=LONG_MS)
+    key(window, Qt.Key.Key_Z, modifiers=Qt.KeyboardModifier.ControlModifier)
+    assert np.array_equal(labels_of(window), blocks())
+    assert np.array_equal(window.document.results["corrected cells"].volume.data, corrected)
+    key(window, Qt.Key.Key_Z, modifiers=Qt.KeyboardModifier.ControlModifier | SHIFT)
+
+    # As at another start of the program, perhaps on another machine.
+    empty(window)
+    open_files(window, qtbot, file)
+    begin(window, qtbot)
+    assert np.array_equal(labels_of(window), corrected)
+    assert "1 correction of earlier" in window.page.said.text()
+    assert [edit.words for edit in window.page.corrections.session.edits] == ["Deleted cell 1"]
+
+
+def test_an_own_journal_beside_exported_labels(window: Any, mouse: Mouse, tmp_path: Path, qtbot: QtBot) -> None:
+    mouse.move(1, 10, 5)
+    key(window, Qt.Key.Key_X)
+    window.go_to("Measure & export")
+    qtbot.waitUntil(lambda: not window.runner.is_busy, timeout=LONG_MS)
+    page = window.page
+    page.folder_line.set_path(tmp_path / "out")
+    page.save_button.click()
+    qtbot.waitUntil(lambda: "Saved" in page.saved.text(), timeout=LONG_MS)
+    saved = next(iter((tmp_path / "out").glob("*corrected*.tif")))
+    journal = saved.with_name(f"{saved.stem}.corrections.jsonl")
+    assert '"record":"saved"' in journal.read_text(encoding="utf-8")
+
+
+def test_one_cannot_paint_behind_the_sessions_back(window: Any) -> None:
+    assert not any(layer.editable for layer in window.viewer.labels_layers("corrected cells"))
+
+
+def test_objects_that_overlap(window: Any, qtbot: QtBot) -> None:
+    empty(window)
+    labels = np.zeros((2, 1, 40, 40), np.uint32)
+    labels[0, 0, 5:25, 5:25], labels[1, 0, 15:35, 15:35] = 1, 2
+    show_cells(window, Volume(labels, Kind.LAYERED_LABELS))
+    begin(window, qtbot)
+    mouse = Mouse(window)
+    mouse.move(0, 20, 20)
+    assert window.page.corrections.pointer.spot.cell == 2
+    window.viewer.labels_layers("corrected cells")[1].visible = False
+    mouse.move(0, 21, 21)
+    assert window.page.corrections.pointer.spot.cell == 1
+    key(window, Qt.Key.Key_X)
+    assert labels_of(window).max() == 2
+    assert not labels_of(window)[0].any()
