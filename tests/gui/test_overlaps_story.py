@@ -25,16 +25,14 @@ def window(qtbot: QtBot) -> Iterator[Any]:
 
 
 def proofread_planes(window: Any, qtbot: QtBot, found: np.ndarray) -> None:
-    """Paint a new object over the others, in the empty plane."""
+    """Paint a new object over the others; it comes into the empty plane."""
     window.go_to("Proofread")
     page = window.page
     page.start_button.click()
-    qtbot.waitUntil(lambda: page.editor is not None, timeout=LONG_MS)
-    assert page.plane_box.maximum() == len(found) + 1
-    page.plane_box.setValue(page.plane_box.maximum())
-    assert page.label_box.value() == page.editor.selected_label == found.max() + 1
-    page.editor._layer.paint((0, 25, 65), page.editor.selected_label)
-    page.finish()
+    qtbot.waitUntil(lambda: page.is_correcting, timeout=LONG_MS)
+    where = np.argwhere(found.any(0))
+    assert page.corrections.do("paint", {"voxels": where})
+    page.leave()
     corrected = window.document.cells.volume
     assert corrected.kind is Kind.LAYERED_LABELS
     assert np.array_equal(corrected.data[:-1], found)

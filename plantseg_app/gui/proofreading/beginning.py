@@ -13,9 +13,12 @@ import itertools
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
+from plantseg_app.algorithms.layers import with_spare_plane
 from plantseg_app.core.volume import Kind, Volume
 from plantseg_app.errors import InputError, ResourceError
 from plantseg_app.gui.document import Document, Result
@@ -85,32 +88,43 @@ class Beginning:
         ResourceError
             If no journal can be written.
         """
-        session, problem = self._session(store), ""
+        problem = ""
         for path in self._journals():
-            if path.exists() and path.stat().st_size == 0:
-                path.unlink()
-            try:
-                return Begun(session, session.open_journal(path, self.name), problem)
-            except Conflict as error:
-                if self.file is not None and path.parent == self.file.parent:
+            for labels in self._starts(is_new=not path.exists()):
+                # Made anew each time, because a damaged journal may have changed the labels before that was noticed.
+                session = self._session(store, labels)
+                try:
+                    return Begun(session, session.open_journal(path, self.name), problem)
+                except Conflict as error:
+                    if self.file is not None and path.parent == self.file.parent:
+                        problem = str(error)
+                except InputError as error:
                     problem = str(error)
-            except InputError as error:
-                # Some of it may have been applied before the damage was met.
-                problem, session = str(error), self._session(store)
         raise ResourceError(f"No journal of corrections can be written in {self.folder}.")
 
     def has_journal(self) -> bool:
         """Whether corrections may be there to go on with."""
         return any(path.exists() for path in itertools.islice(self._journals(), 1 + self._n_own()))
 
-    def _session(self, store: VolumeStore) -> ProofreadSession:
+    def _starts(self, is_new: bool) -> list[NDArray[Any]]:
+        """Return copies of the labels to begin with: those of overlapping objects with an empty plane to spare.
+
+        What an earlier sitting saved may have no empty plane any more.
+        """
+        data = self.cells.data
+        if self.cells.kind is not Kind.LAYERED_LABELS:
+            return [np.array(data)]
+        spared = with_spare_plane(data)
+        return [np.array(spared)] if is_new or spared is data else [np.array(spared), np.array(data)]
+
+    def _session(self, store: VolumeStore, labels: NDArray[Any]) -> ProofreadSession:
         superpixels = None
         if self.superpixels is not None:
             # The cache may have made room since.
             with contextlib.suppress(InputError):
                 superpixels = store.open(self.superpixels).data
         return ProofreadSession(
-            np.array(self.cells.data),
+            labels,
             boundary=None if self.boundary is None else self.boundary.data,
             superpixels=superpixels if _fits(superpixels, self.cells) else None,
             nuclei=None if self.nuclei is None else self.nuclei.data,

@@ -156,10 +156,10 @@ class Corrections(QObject):
         grid = grid_of(self.base.volume)
         tissue = session.tissue
         self._overlay = Overlay(viewer, grid, tissue)
-        for layer in viewer.labels_layers(CORRECTED):
+        for layer in viewer.labels_planes(CORRECTED):
             # napari's own brush would change the labels behind the session's back.
             layer.editable = False
-        viewer.choose(viewer.labels_layers(CORRECTED)[-1].name)
+        viewer.choose(viewer.labels_planes(CORRECTED)[-1].name)
         self.pointer = Pointer(viewer, CORRECTED, tissue.planes, self)
         self.pointer.hovered.connect(self._hover)
         self.hand = Hand(viewer, self.pointer, self._overlay, tissue, grid.scale, self.do, self)
@@ -235,7 +235,7 @@ class Corrections(QObject):
         self.hovered.emit(spot)
 
     def _shown_slice(self, across: int) -> int:
-        layer = self.bench.viewer.labels_layers(CORRECTED)[0]
+        layer = self.bench.viewer.labels_planes(CORRECTED)[0]
         return round(float(layer.world_to_data(self.bench.viewer.model.dims.point)[across]))
 
     def words_for(self, cell: int) -> str:

@@ -145,7 +145,7 @@ class Pointer(QObject):
         return [number for number, layer in enumerate(self._layers()) if layer.visible]
 
     def _layers(self) -> Sequence[Labels]:
-        return self._viewer.labels_layers(self._name)
+        return self._viewer.labels_planes(self._name)
 
     def _spot(self, ray: _Ray) -> Spot | None:
         layers = self._layers()

@@ -100,7 +100,7 @@ class Mouse:
 
     def at(self, *voxel: float) -> QPoint:
         model = self.viewer.model
-        world = self.viewer.labels_layers("corrected cells")[0].data_to_world(voxel)
+        world = self.viewer.labels_planes("corrected cells")[0].data_to_world(voxel)
         axes = model.dims.displayed
         zoom, centre = model.scene.camera.zoom, model.scene.camera.center
         y, x = (zoom * (world[axis] - middle) for axis, middle in zip(axes, centre[-2:], strict=True))
@@ -234,7 +234,7 @@ def test_a_locked_cell_refuses_says_why_and_looks_different(window: Any, mouse: 
     session = window.page.corrections.session
     assert session.marks == {1: Mark.CORRECT}
     mouse.move(1, 22, 5)
-    marked = window.viewer.labels_layers("corrections")[0].data
+    marked = window.viewer.labels_planes("corrections")[0].data
     assert set(np.unique(marked[:4, :20, :12])) == {0, CORRECT}
     assert not marked[4:].any()
     assert (before != window.viewer.picture()).any()
@@ -257,7 +257,7 @@ def test_a_locked_cell_refuses_says_why_and_looks_different(window: Any, mouse: 
 
 def test_the_cell_under_the_cursor_is_outlined(window: Any, mouse: Mouse) -> None:
     mouse.move(1, 10, 5)
-    drawn = window.viewer.labels_layers("corrections")[0].data
+    drawn = window.viewer.labels_planes("corrections")[0].data
     assert (drawn == POINTED).any((0, 1)).nonzero()[0].tolist() == list(range(12))
     assert drawn[1, 0, 0] == drawn[1, 19, 11] == POINTED
     assert drawn[1, 10, 5] == 0
@@ -283,7 +283,7 @@ def test_other_directions_of_slices(window: Any, mouse: Mouse, order: tuple[int,
     key(window, Qt.Key.Key_M)
     mouse.stroke((2, 5, 5), (6, 5, 5))
     assert (labels_of(window)[:, :20, :12] == 1).all()
-    shown = window.viewer.labels_layers("corrected cells")[0]
+    shown = window.viewer.labels_planes("corrected cells")[0]
     assert set(np.unique(shown._slice.image.raw)) == set(np.unique(labels_of(window).take(5, order[0])))
 
 
@@ -343,7 +343,7 @@ def test_an_own_journal_beside_exported_labels(window: Any, mouse: Mouse, tmp_pa
 
 
 def test_one_cannot_paint_behind_the_sessions_back(window: Any) -> None:
-    assert not any(layer.editable for layer in window.viewer.labels_layers("corrected cells"))
+    assert not any(layer.editable for layer in window.viewer.labels_planes("corrected cells"))
 
 
 def test_objects_that_overlap(window: Any, qtbot: QtBot) -> None:
@@ -355,9 +355,10 @@ def test_objects_that_overlap(window: Any, qtbot: QtBot) -> None:
     mouse = Mouse(window)
     mouse.move(0, 20, 20)
     assert window.page.corrections.pointer.spot.cell == 2
-    window.viewer.labels_layers("corrected cells")[1].visible = False
+    window.viewer.labels_planes("corrected cells")[1].visible = False
     mouse.move(0, 21, 21)
     assert window.page.corrections.pointer.spot.cell == 1
     key(window, Qt.Key.Key_X)
     assert labels_of(window).max() == 2
     assert not labels_of(window)[0].any()
+    assert len(labels_of(window)) == 3, "an empty plane to spare"
