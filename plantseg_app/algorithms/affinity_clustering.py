@@ -210,11 +210,11 @@ def flood_affinities(
     """
     from bioimage_cpp.segmentation import watershed_from_affinities
 
-    # The library takes planes as planes.
-    first = 1 if seeds.shape[0] == 1 else 0
-    thin = (0,) * first
-    steps = [offset[first:] for offset in NEIGHBOURS[first:]]
-    grown = watershed_from_affinities(affinities[(slice(first, 3), *thin)], steps, seeds[thin], mask=inside[thin])
+    near, steps, starts, mask = affinities[:3], NEIGHBOURS, seeds, inside
+    if len(seeds) == 1:
+        # The library takes planes as planes.
+        near, steps, starts, mask = near[1:, 0], NEIGHBOURS[1:], seeds[0], inside[0]
+    grown = watershed_from_affinities(near, [step[-starts.ndim :] for step in steps], starts, mask=mask)
     labels = np.asarray(grown, np.uint32).reshape(seeds.shape)
     lost = inside & (labels == 0)
     if lost.any():
