@@ -31,12 +31,14 @@ from plantseg_app.algorithms.blocks import Check, map_ids, never_stop
 from plantseg_app.algorithms.flooding import Spacing, label_touching
 from plantseg_app.algorithms.frames import View
 from plantseg_app.algorithms.growing import regrow_from_cores
-from plantseg_app.algorithms.mutex import NEIGHBOURS, Offset, mutex_watershed_on_affinities
+from plantseg_app.algorithms.mutex import NEIGHBOURS, Offset, mutex_watershed_within
 from plantseg_app.algorithms.partition import gasp, multicut
 from plantseg_app.algorithms.region_graph import RegionGraph, absorb_small, make_dense
 from plantseg_app.algorithms.watershed import WatershedSettings, distance_to_boundary, find_seeds
 
 DEFAULT_REACH = (3, 9, 27)
+
+DEFAULT_STRIDE = (2, 2, 2)
 
 DEFAULT_SEPARATION = 4.0
 """Twice the usual hinge of the push force, 2."""
@@ -68,7 +70,7 @@ class ByAffinities:
     reach
         How far apart, in voxels of the finest axis, voxels are that are compared along each axis.
     stride
-        Distant voxels are compared from every n-th voxel of each axis.
+        Voxels that are farther apart than the first of `reach` are compared from every n-th voxel of each axis.
     min_thickness
         Objects into which no ball of this diameter fits, in voxels of the finest axis, go to those around them: lines
         where an embedding changes from that of one object into that of the next. 0: none.
@@ -82,25 +84,33 @@ class ByAffinities:
     beta: float = 0.5
     partition: Partition = Partition.MUTEX_WATERSHED
     reach: tuple[int, ...] = DEFAULT_REACH
-    stride: tuple[int, int, int] = (1, 1, 1)
+    stride: tuple[int, int, int] = DEFAULT_STRIDE
     min_thickness: float = 3.0
     spacing: Spacing = (1.0, 1.0, 1.0)
     n_threads: int = 1
 
     def __call__(self, view: View, inside: NDArray[np.bool_], check: Check = never_stop) -> NDArray[np.uint32]:
         """Return the labels of the view."""
-        offsets = [*NEIGHBOURS, *axis_offsets(self.reach, self.spacing, inside.shape)]
-        affinities = embedding_affinities(view.embedding, offsets, self.separation, check)
-        labels = self._partition(affinities, offsets, inside, check)
+        near = [*NEIGHBOURS, *axis_offsets(self.reach[:1], self.spacing, inside.shape)]
+        far = [step for step in axis_offsets(self.reach[1:], self.spacing, inside.shape) if step not in near]
+        affinities = embedding_affinities(view.embedding, [*near, *far], self.separation, check)
+        labels = self._partition(affinities, near, far, inside, check)
         del affinities
         check()
         return regrow_from_cores(labels, view.embedding, self.min_thickness, self.separation / 2, self.spacing, check)
 
     def _partition(
-        self, affinities: NDArray[np.float32], offsets: Sequence[Offset], inside: NDArray[np.bool_], check: Check
+        self,
+        affinities: NDArray[np.float32],
+        near: list[Offset],
+        far: list[Offset],
+        inside: NDArray[np.bool_],
+        check: Check,
     ) -> NDArray[np.uint32]:
+        offsets = near + far
         if self.partition is Partition.MUTEX_WATERSHED:
-            return mutex_watershed_on_affinities(affinities, offsets, self.beta, self.stride, inside)
+            strides = [(1, 1, 1)] * len(near) + [self.stride] * len(far)
+            return mutex_watershed_within(affinities, offsets, self.beta, strides, inside)
         labels, graph = self._superpixels(affinities, offsets, inside, check)
         if self.partition is Partition.GASP:
             cells = gasp(graph, self.beta)

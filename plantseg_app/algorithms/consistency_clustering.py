@@ -26,7 +26,6 @@ from numpy.typing import NDArray
 from plantseg_app.algorithms.blocks import Check, map_ids, never_stop
 from plantseg_app.algorithms.frames import View
 from plantseg_app.algorithms.instances import DEFAULT_BANDWIDTH, ByMeanShift, Clustering
-from plantseg_app.algorithms.mean_shift import squared_distances
 
 _BLOCK_POINTS = 50_000
 
@@ -102,18 +101,23 @@ def agreements(
     scores = np.zeros(int(names.max(initial=0)) + 1)
     order = np.argsort(names, kind="stable")
     bounds = np.searchsorted(names[order], np.arange(len(scores) + 1))
-    values = points.astype(np.float64)
+    values = np.asarray(points[order], np.float32)
+    values -= values.mean(0)
+    # Laid out so that one matrix product tells: p is within reach of a where 2 a.p - p.p > a.a - radius^2.
+    extended = np.column_stack([2 * values, -np.einsum("nc,nc->n", values, values)]).T
     for name in range(1, len(scores)):
-        check()
-        members = order[bounds[name] : bounds[name + 1]]
-        if not len(members):
+        first, last = bounds[name], bounds[name + 1]
+        if first == last:
             continue
-        anchors = values[rng.choice(members, min(n_anchors, len(members)), replace=False)]
-        found, shared = np.zeros(len(anchors)), np.zeros(len(anchors))
+        chosen = rng.choice(last - first, min(n_anchors, last - first), replace=False) + first
+        anchors = np.column_stack([values[chosen], np.ones(len(chosen), np.float32)])
+        least = np.einsum("ac,ac->a", values[chosen], values[chosen]) - np.float32(radius**2)
+        found, shared = np.zeros(len(chosen)), np.zeros(len(chosen))
         for start in range(0, len(values), _BLOCK_POINTS):
-            part = slice(start, start + _BLOCK_POINTS)
-            near = squared_distances(anchors, values[part]) < radius**2
-            found += near.sum(1)
-            shared += near[:, names[part] == name].sum(1)
-        scores[name] = np.median(shared / (found + len(members) - shared))
+            check()
+            near = anchors @ extended[:, start : start + _BLOCK_POINTS] > least[:, None]
+            found += np.count_nonzero(near, axis=1)
+            own = slice(max(first - start, 0), max(last - start, 0))
+            shared += np.count_nonzero(near[:, own], axis=1)
+        scores[name] = np.median(shared / (found + (last - first) - shared))
     return scores

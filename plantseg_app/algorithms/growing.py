@@ -65,22 +65,25 @@ def grow_alike(
     row_of = np.cumsum(free) - 1
     table = np.asarray(centres, np.float32)
     steps = _steps_to_neighbours(labels.shape)
+    nearest = np.full(len(rows), np.inf, np.float32)
     front = _beside_free(flat, free, steps)
     while len(front):
         check()
-        reached = (front[:, None] + steps).ravel()
-        names = np.repeat(flat[front], len(steps))
-        allowed = free[reached]
-        pairs = np.unique(reached[allowed] * len(table) + names[allowed])
-        reached, names = pairs // len(table), pairs % len(table)
-        apart = rows[row_of[reached]] - table[names]
-        distance = np.sqrt(np.einsum("nc,nc->n", apart, apart))
-        alike = distance <= limit
-        reached, names, distance = reached[alike], names[alike], distance[alike]
-        # Sorted so that the nearest name of each voxel comes last and stays.
-        order = np.argsort(-distance, kind="stable")
-        flat[reached[order]] = names[order]
-        front = np.unique(reached)
+        arrived, names = [], flat[front]
+        for step in steps:
+            reached = front + step
+            # A free voxel that has a name has it since a step ago, and may still get another one.
+            asked = free[reached] & (flat[reached] != names)
+            reached, own = reached[asked], names[asked]
+            places = row_of[reached]
+            apart = rows[places] - table[own]
+            distance = np.sqrt(np.einsum("nc,nc->n", apart, apart))
+            better = (distance <= limit) & (distance < nearest[places])
+            reached, own = reached[better], own[better]
+            arrived.append(reached[flat[reached] == 0])
+            nearest[row_of[reached]] = distance[better]
+            flat[reached] = own
+        front = np.concatenate(arrived)
         free[front] = False
     return np.ascontiguousarray(labels[1:-1, 1:-1, 1:-1])
 

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from plantseg_app.algorithms.blocks import Check, never_stop
 from plantseg_app.algorithms.flooding import Spacing
-from plantseg_app.algorithms.region_graph import RegionGraph, number_from_one
+from plantseg_app.algorithms.region_graph import RegionGraph, make_dense, number_from_one
 from plantseg_app.errors import RequestError
 
 Offset = tuple[int, int, int]
@@ -31,6 +31,9 @@ Offset = tuple[int, int, int]
 LEAST_RISE = 0.1
 """Walls that rise less than this above the voxels beside them are noise. On two ovules and on synthetic tissue the
 adapted Rand error changed by less than 0.002 between 0.05 and 0.2, the number of fragments eightfold."""
+
+LEAST_REPULSION = 0.25
+"""Embeddings this alike are nearly always those of one object, which attraction has joined long before."""
 
 NEIGHBOURS: tuple[Offset, ...] = ((-1, 0, 0), (0, -1, 0), (0, 0, -1))
 
@@ -221,11 +224,7 @@ def check_offsets(offsets: Sequence[Offset], n_channels: int) -> list[Offset]:
 
 
 def mutex_watershed_on_affinities(
-    affinities: NDArray[Any],
-    offsets: Sequence[Offset],
-    beta: float,
-    stride: Sequence[int] = (1, 1, 1),
-    mask: NDArray[np.bool_] | None = None,
+    affinities: NDArray[Any], offsets: Sequence[Offset], beta: float, stride: Sequence[int] = (1, 1, 1)
 ) -> NDArray[np.uint32]:
     """Run a mutex watershed on a network's affinities.
 
@@ -239,8 +238,6 @@ def mutex_watershed_on_affinities(
         In [0, 1]; larger cuts more, 0.5 favours neither side.
     stride
         Repulsion is taken from every n-th voxel of each axis.
-    mask
-        (Z, Y, X), where to work; elsewhere the result is 0.
 
     Returns
     -------
@@ -252,8 +249,79 @@ def mutex_watershed_on_affinities(
     weights = np.array(affinities, np.float32)
     weights[:3] += np.float32(0.5 - beta)
     np.subtract(1, weights[3:], out=weights[3:])
-    steps = [list(offset) for offset in offsets]
-    return np.asarray(run(weights, steps, 3, strides=list(stride), mask=mask)).astype(np.uint32)
+    return np.asarray(run(weights, [list(offset) for offset in offsets], 3, strides=list(stride))).astype(np.uint32)
+
+
+def mutex_watershed_within(
+    affinities: NDArray[np.float32],
+    offsets: Sequence[Offset],
+    beta: float,
+    strides: Sequence[Sequence[int]],
+    inside: NDArray[np.bool_],
+) -> NDArray[np.uint32]:
+    """Run a mutex watershed on affinities within a mask, without the edges that say nothing.
+
+    Neighbours of affinity 0 do not attract each other at all, and repulsion below `LEAST_REPULSION` comes too late to
+    part anything; leaving both out, and most of the many edges over long distances, takes a third of the time.
+
+    Parameters
+    ----------
+    affinities, offsets, beta
+        As in `mutex_watershed_on_affinities`.
+    strides
+        For each offset, from every n-th voxel of each axis it is taken; those of the nearest neighbours are 1.
+    inside
+        (Z, Y, X), where to work; elsewhere the result is 0.
+
+    Returns
+    -------
+    NDArray
+        (Z, Y, X) uint32 from 1.
+    """
+    from bioimage_cpp.graph import UndirectedGraph
+    from bioimage_cpp.graph.mutex_watershed import mutex_watershed_clustering
+
+    shape = inside.shape
+    attraction = np.zeros((*shape, 3), np.float32)
+    for axis in range(3):
+        after, before = _ends(NEIGHBOURS[axis], shape, (1, 1, 1))
+        # Edges from each voxel to the next ones along X, Y and Z are in the order that the library asks for.
+        attraction[..., 2 - axis][before] = affinities[axis][after] * (inside[after] & inside[before])
+    there = attraction.ravel() > 0
+    steps = np.array([1, shape[2], shape[1] * shape[2]])
+    start = np.repeat(np.arange(inside.size), 3)[there]
+    edges = np.stack([start, start + np.tile(steps, inside.size)[there]], axis=1)
+    pairs, repulsion = _repelling(affinities, offsets, strides, inside)
+    graph = UndirectedGraph.from_unique_edges(inside.size, edges.astype(np.uint64))
+    weights = attraction.ravel()[there] + np.float32(0.5 - beta)
+    found = np.asarray(mutex_watershed_clustering(graph, weights, pairs, repulsion)).reshape(shape)
+    return make_dense(np.where(inside, found + 1, 0).astype(np.uint32))[0]
+
+
+def _repelling(
+    affinities: NDArray[np.float32],
+    offsets: Sequence[Offset],
+    strides: Sequence[Sequence[int]],
+    inside: NDArray[np.bool_],
+) -> tuple[NDArray[np.uint64], NDArray[np.float32]]:
+    """Return the pairs of flat indices that repel each other enough to matter, (N, 2), and how strongly, (N,)."""
+    index = np.arange(inside.size, dtype=np.int64).reshape(inside.shape)
+    pairs, strengths = [np.empty((0, 2), np.int64)], [np.empty(0, np.float32)]
+    for channel, offset, stride in zip(affinities[3:], offsets[3:], strides[3:], strict=True):
+        here, there = _ends(offset, inside.shape, stride)
+        strength = 1 - channel[here]
+        counts = (strength > LEAST_REPULSION) & inside[here] & inside[there]
+        pairs.append(np.stack([index[here][counts], index[there][counts]], axis=1))
+        strengths.append(strength[counts])
+    return np.concatenate(pairs).astype(np.uint64), np.concatenate(strengths)
+
+
+def _ends(offset: Offset, shape: Sequence[int], stride: Sequence[int]) -> tuple[tuple[slice, ...], tuple[slice, ...]]:
+    """Return where voxels lie whose partner lies inside, and where the partners lie."""
+    here = _strided_box(shape, offset, stride)
+    return here, tuple(
+        slice(part.start + step, part.stop + step, part.step) for part, step in zip(here, offset, strict=True)
+    )
 
 
 def mutex_watershed_on_graph(

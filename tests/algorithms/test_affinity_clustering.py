@@ -76,7 +76,9 @@ def test_the_mutex_watershed_is_that_of_another_program():
     rng = np.random.default_rng(1)
     embedding = rng.normal(size=(4, 1, 20, 22)).astype(np.float32)
     offsets = [*NEIGHBOURS, *axis_offsets((3, 9), (1, 1, 1), (1, 20, 22))]
-    found = ByAffinities(8.0, reach=(3, 9), min_thickness=0)(view_of(embedding), np.ones((1, 20, 22), bool))
+    found = ByAffinities(8.0, reach=(3, 9), stride=(1, 1, 1), min_thickness=0)(
+        view_of(embedding), np.ones((1, 20, 22), bool)
+    )
     affinities = embedding_affinities(embedding, offsets, 8.0).astype(np.float64)
     signed = np.concatenate([affinities[1:3, 0], affinities[3:, 0] - 1])
     # It takes every edge there is, so edges that lead out of the image must be none.

@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
-from plantseg_app.algorithms.affinity_clustering import DEFAULT_REACH, DEFAULT_SEPARATION, Partition
+from plantseg_app.algorithms.affinity_clustering import DEFAULT_REACH, DEFAULT_SEPARATION, DEFAULT_STRIDE, Partition
 from plantseg_app.core.context import Context
 from plantseg_app.core.fields import Beta, PerAxis, TextList
 from plantseg_app.core.step import Cost, Field
@@ -53,12 +53,14 @@ class AffinityClustering(EmbeddingClustering):
     )
     reach: TextList[Annotated[int, Field(ge=1, le=10_000)]] = Field(
         DEFAULT_REACH,
+        min_length=1,
         description="How far apart the distant pixels are that are compared, along each axis.",
         json_schema_extra={"unit": "voxel", "advanced": True},
     )
     stride: PerAxis[Annotated[int, Field(ge=1, le=64)]] = Field(
-        (1, 1, 1),
-        description="Distant pixels are compared from every n-th pixel along Z, Y and X; more is faster, less exact.",
+        DEFAULT_STRIDE,
+        description="Beyond the first reach, pixels are compared from every n-th one along Z, Y and X; more is faster "
+        "and less exact.",
         json_schema_extra={"unit": "voxel", "advanced": True, "when": {"partition": ["mutex-watershed"]}},
     )
 
