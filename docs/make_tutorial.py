@@ -200,6 +200,7 @@ def proofread(stage: Stage) -> None:
     stage.window.viewer.set_visible("boundary", False)
     stage.window.go_to("Proofread")
     stage.page.start_button.click()
+    stage.wait(lambda: stage.page.is_correcting, "the tools")
 
 
 def export(stage: Stage) -> None:

@@ -196,6 +196,12 @@ class ActionSet(Mapping[str, QAction]):
     def __len__(self) -> int:
         return len(self._made)
 
+    def set_keys(self, chosen: Mapping[str, str], table: Sequence[Action] = ACTIONS) -> None:
+        """Give actions the keys that a person has chosen, and all others their usual ones."""
+        for action in table:
+            if action.key in self._made:
+                _give_key(self._made[action.key], action, chosen.get(action.key, action.shortcut))
+
     def enable(self, **states: bool) -> None:
         """Switch actions on or off: ``enable(run=True, cancel=False)``."""
         for key, state in states.items():
@@ -231,9 +237,7 @@ def build_actions(
 def _make(window: QMainWindow, action: Action, callback: Callable[[], object]) -> QAction:
     made = QAction(action.text, window)
     made.setObjectName(action.key)
-    made.setShortcut(QKeySequence(action.shortcut))
-    keys = made.shortcut().toString(QKeySequence.SequenceFormat.NativeText)
-    made.setToolTip(f"{action.tip} ({keys})")
+    _give_key(made, action, action.shortcut)
     made.setStatusTip(action.tip)
     if action.icon:
         made.setIcon(icon(action.icon))
@@ -243,6 +247,12 @@ def _make(window: QMainWindow, action: Action, callback: Callable[[], object]) -
     made.setCheckable(action.is_tool)
     made.triggered.connect(lambda: callback())
     return made
+
+
+def _give_key(made: QAction, action: Action, shortcut: str) -> None:
+    made.setShortcut(QKeySequence(shortcut))
+    keys = made.shortcut().toString(QKeySequence.SequenceFormat.NativeText)
+    made.setToolTip(f"{action.tip} ({keys})" if keys else action.tip)
 
 
 def _fill_menus(window: QMainWindow, wanted: Sequence[Action], made: Mapping[str, QAction]) -> None:

@@ -18,7 +18,7 @@ from plantseg_app.errors import PlantSegError
 from plantseg_app.gui.about import AboutDialog
 from plantseg_app.gui.actions import ACTIONS, PROOFREAD, ActionSet, build_actions
 from plantseg_app.gui.log_console import LogDock
-from plantseg_app.gui.preferences import PreferenceStore
+from plantseg_app.gui.preferences import Preferences, PreferenceStore
 from plantseg_app.gui.preferences_dialog import PreferencesDialog
 from plantseg_app.gui.shortcuts_window import Shortcut, ShortcutsWindow, shortcuts_of
 from plantseg_app.gui.tour import Tour
@@ -55,6 +55,8 @@ class Commands(QObject):
         self.log.hide()
         self.tour = Tour(window)
         self.actions: ActionSet = build_actions(window, self._callbacks())
+        self.actions.set_keys(preferences.value.shortcuts)
+        preferences.changed.connect(self._take_keys)
 
     def _callbacks(self) -> dict[str, Callable[[], object]]:
         window = self._window
@@ -175,7 +177,21 @@ class Commands(QObject):
     def shortcuts(self) -> None:
         """Show all keys, those of the canvas too."""
         canvas = [Shortcut("Canvas", keys, text) for keys, text in self._window.viewer.shortcuts().items()]
-        self._show("shortcuts", lambda: ShortcutsWindow([*shortcuts_of(), *canvas], self._window))
+        chosen = self._preferences.value.shortcuts
+        self._show(
+            "shortcuts",
+            lambda: ShortcutsWindow([*shortcuts_of(ACTIONS, chosen), *canvas], self._window, self._change_key),
+        )
+
+    def _change_key(self, key: str, keys: str) -> None:
+        """Keep the keys that a person has chosen for an action."""
+        usual = next(action.shortcut for action in ACTIONS if action.key == key)
+        others = {name: chosen for name, chosen in self._preferences.value.shortcuts.items() if name != key}
+        self._preferences.change(shortcuts=others if keys == usual else {**others, key: keys})
+
+    def _take_keys(self, wanted: Preferences, before: Preferences) -> None:
+        if wanted.shortcuts != before.shortcuts:
+            self.actions.set_keys(wanted.shortcuts)
 
     def about(self) -> None:
         """Show versions and machine."""

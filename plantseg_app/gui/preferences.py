@@ -136,6 +136,7 @@ class Preferences(_Part):
     computing: Computing = Computing()
     folders: Folders = Folders()
     tour_seen: bool = False
+    shortcuts: dict[str, str] = {}
     recent_files: tuple[str, ...] = ()
     reading: dict[str, ReadingAnswer] = {}
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from PySide6.QtCore import Qt
 from PySide6.QtGui import QKeySequence
 from PySide6.QtWidgets import (
     QDialog,
+    QHBoxLayout,
     QHeaderView,
+    QKeySequenceEdit,
     QLabel,
     QLineEdit,
     QTreeWidget,
@@ -19,6 +21,9 @@ from PySide6.QtWidgets import (
 )
 
 from plantseg_app.gui.actions import ACTIONS, Action
+from plantseg_app.gui.widgets import button, say, sentence
+
+_ACTION = int(Qt.ItemDataRole.UserRole)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,18 +38,27 @@ class Shortcut:
         As people read them, for example ``"Shift+drag"``.
     text
         What happens.
+    action
+        The key of its action, whose keys can be changed; "" where they cannot.
     """
 
     group: str
     keys: str
     text: str
+    action: str = ""
 
 
-def shortcuts_of(actions: Sequence[Action] = ACTIONS) -> list[Shortcut]:
-    """Return the keys of `actions`, as this system writes them."""
+def shortcuts_of(actions: Sequence[Action] = ACTIONS, chosen: Mapping[str, str] | None = None) -> list[Shortcut]:
+    """Return the keys of `actions`, as this system writes them; `chosen` has those that a person has changed."""
+    chosen = chosen or {}
     native = QKeySequence.SequenceFormat.NativeText
     return [
-        Shortcut(action.menu.replace("&", ""), QKeySequence(action.shortcut).toString(native), action.tip)
+        Shortcut(
+            action.menu.replace("&", ""),
+            QKeySequence(chosen.get(action.key, action.shortcut)).toString(native),
+            action.tip,
+            action.key,
+        )
         for action in actions
         if action.shortcut
     ]
@@ -57,10 +71,18 @@ class ShortcutsWindow(QDialog):
     ----------
     shortcuts
         All keys, those of the canvas as well.
+    change
+        Called with an action and its new keys; without it keys cannot be changed.
     """
 
-    def __init__(self, shortcuts: Sequence[Shortcut], parent: QWidget | None = None) -> None:
+    def __init__(
+        self,
+        shortcuts: Sequence[Shortcut],
+        parent: QWidget | None = None,
+        change: Callable[[str, str], None] | None = None,
+    ) -> None:
         super().__init__(parent)
+        self._change = change
         self.setWindowTitle("Shortcuts")
         self.search = QLineEdit()
         self.search.setPlaceholderText("Search, for example: undo, Ctrl, canvas")
@@ -80,6 +102,8 @@ class ShortcutsWindow(QDialog):
         column.addWidget(self.search)
         column.addWidget(self.tree, 1)
         column.addWidget(self.nothing)
+        column.addWidget(self._build_editor())
+        self.tree.currentItemChanged.connect(self._show_chosen)
         self._fill(shortcuts)
         self.search.textChanged.connect(self._filter)
         self._filter("")
@@ -99,12 +123,70 @@ class ShortcutsWindow(QDialog):
             group.setFlags(Qt.ItemFlag.ItemIsEnabled)
             for shortcut in shortcuts:
                 if shortcut.group == name:
-                    QTreeWidgetItem(group, [shortcut.text, shortcut.keys])
+                    row = QTreeWidgetItem(group, [shortcut.text, shortcut.keys])
+                    row.setData(0, _ACTION, shortcut.action)
         self.tree.expandAll()
         header = self.tree.header()
         header.setStretchLastSection(False)
         header.setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
         header.setSectionResizeMode(1, QHeaderView.ResizeMode.ResizeToContents)
+
+    # ------------------------------------------------------------------------------------------------ changing
+
+    def _build_editor(self) -> QWidget:
+        self.editor = QWidget()
+        self.keys_edit = QKeySequenceEdit()
+        self.keys_edit.setMaximumSequenceLength(1)
+        self.keys_edit.setAccessibleName("New keys")
+        self.keys_edit.setToolTip("Press the new keys here.")
+        self.use_button = button("&Change", "Give the chosen action these keys.")
+        self.usual_button = button("&Usual keys", "Give the chosen action its usual keys again.")
+        self.said = sentence()
+        self.use_button.clicked.connect(lambda: self._use(self.keys_edit.keySequence()))
+        self.usual_button.clicked.connect(self._use_usual)
+        # Return must reach the field for keys.
+        for made in (self.use_button, self.usual_button):
+            made.setAutoDefault(False)
+        column = QVBoxLayout(self.editor)
+        column.setContentsMargins(0, 0, 0, 0)
+        row = QHBoxLayout()
+        for widget in (self.keys_edit, self.use_button, self.usual_button):
+            row.addWidget(widget)
+        column.addWidget(self.said)
+        column.addLayout(row)
+        self.editor.setVisible(self._change is not None)
+        self._show_chosen()
+        return self.editor
+
+    def _action(self) -> str:
+        row = self.tree.currentItem()
+        return "" if row is None else str(row.data(0, _ACTION) or "")
+
+    def _show_chosen(self) -> None:
+        row, can_change = self.tree.currentItem(), bool(self._action())
+        for widget in (self.keys_edit, self.use_button, self.usual_button):
+            widget.setEnabled(can_change)
+        self.keys_edit.setKeySequence(QKeySequence(row.text(1)) if row is not None and can_change else QKeySequence())
+        say(self.said, "" if can_change else "Choose an action to change its keys.", "help")
+
+    def _use_usual(self) -> None:
+        self._use(QKeySequence(next(action.shortcut for action in ACTIONS if action.key == self._action())))
+
+    def _use(self, keys: QKeySequence) -> None:
+        """Give the chosen action keys that no other has."""
+        row, text = self.tree.currentItem(), keys.toString(QKeySequence.SequenceFormat.NativeText)
+        if row is None or self._change is None:
+            return
+        taken = [other for group in self._groups() for other in self._rows(group) if other.text(1) == text]
+        if not text:
+            say(self.said, "Press the new keys first.", "warning")
+        elif any(other is not row for other in taken):
+            say(self.said, f"{text} is taken: {taken[0].text(0)}", "warning")
+        else:
+            self._change(self._action(), keys.toString(QKeySequence.SequenceFormat.PortableText))
+            row.setText(1, text)
+            self.keys_edit.setKeySequence(keys)
+            say(self.said, f"{text}: {row.text(0)}", "good")
 
     def _filter(self, text: str) -> None:
         words = text.casefold().split()

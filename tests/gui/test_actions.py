@@ -110,3 +110,36 @@ def test_the_list_shrinks_to_what_is_searched(keys: ShortcutsWindow, qtbot: QtBo
     qtbot.keyClicks(keys.search, text)
     assert sorted(keys.visible_keys()) == sorted(expected)
     assert keys.nothing.isVisible() == (not expected)
+
+
+@pytest.mark.gui
+def test_keys_can_be_changed_but_not_taken_twice(window: QMainWindow, qtbot: QtBot) -> None:
+    called: list[str] = []
+    chosen: dict[str, str] = {}
+    actions = build_actions(window, {key: lambda key=key: called.append(key) for key in ("open", "run", "merge")})
+
+    def change(key: str, keys: str) -> None:
+        chosen[key] = keys
+        actions.set_keys(chosen)
+
+    keys = ShortcutsWindow(shortcuts_of(), change=change)
+    qtbot.addWidget(keys)
+    row = keys.tree.findItems("Join cells", Qt.MatchFlag.MatchStartsWith | Qt.MatchFlag.MatchRecursive)[0]
+    keys.tree.setCurrentItem(row)
+    keys.keys_edit.setKeySequence(QKeySequence("Ctrl+R"))
+    keys.use_button.click()
+    assert "taken" in keys.said.text()
+    assert chosen == {}
+    keys.keys_edit.setKeySequence(QKeySequence("J"))
+    keys.use_button.click()
+    assert chosen == {"merge": "J"}
+    assert row.text(1) == "J"
+    with qtbot.waitActive(window):
+        window.activateWindow()
+    qtbot.keyClick(window, Qt.Key.Key_J)
+    qtbot.keyClick(window, Qt.Key.Key_M)
+    assert called == ["merge"]
+    assert "(J)" in actions["merge"].toolTip()
+    keys.usual_button.click()
+    assert row.text(1) == "M"
+    assert actions["merge"].shortcut() == QKeySequence("M")

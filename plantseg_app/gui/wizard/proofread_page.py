@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, create_model
 from PySide6.QtCore import QPoint, Qt, Signal
-from PySide6.QtGui import QCursor
+from PySide6.QtGui import QCursor, QGuiApplication
 from PySide6.QtWidgets import QCheckBox, QFormLayout, QHBoxLayout, QSlider, QToolTip, QVBoxLayout, QWidget
 
 from plantseg_app.gui.actions import ACTIONS
@@ -17,6 +17,7 @@ from plantseg_app.gui.proofreading.picking import Spot
 from plantseg_app.gui.widgets import button, heading, say, sentence
 from plantseg_app.gui.wizard.page import Page
 from plantseg_app.gui.workbench import Workbench
+from plantseg_app.proofread.progress import progress_of
 from plantseg_app.proofread.tool import TOOLS
 
 _REFUSAL_MS = 4000
@@ -91,7 +92,18 @@ class ProofreadPage(Page):
             column.addWidget(widget)
         column.addLayout(self.options)
         self.apply_row = _row(self.apply_button, self.drop_button)
-        for widget in (self.apply_row, self.pointed, self.said, _row(self.undo_button, self.redo_button)):
+        self.progress = sentence()
+        self.summary_button = button("Copy su&mmary", "Copy a text on the work for the methods of a paper.")
+        self.summary_button.clicked.connect(self.copy_summary)
+        for widget in (
+            self.apply_row,
+            self.pointed,
+            self.said,
+            _row(self.undo_button, self.redo_button),
+            heading("Progress"),
+            self.progress,
+            self.summary_button,
+        ):
             column.addWidget(widget)
         return panel
 
@@ -197,6 +209,12 @@ class ProofreadPage(Page):
         hand = self.corrections.hand
         return "look" if hand is None else hand.tool.key
 
+    def copy_summary(self) -> None:
+        """Put a text on the work on the clipboard."""
+        if self.corrections.session is not None:
+            QGuiApplication.clipboard().setText(progress_of(self.corrections.session).summary)
+            say(self.said, "Copied a summary of the work.", "good")
+
     def _tell_state(self, again: bool = False) -> None:
         """Tell the window which actions there are, when that has changed."""
         state = (self.is_correcting, self.key_in_hand, self.can_act("apply"))
@@ -209,9 +227,8 @@ class ProofreadPage(Page):
         session, base = corrections.session, corrections.base
         if hand is None or session is None or base is None:
             return
-        count = len(session.edits)
-        made = "no corrections yet" if not count else "1 correction" if count == 1 else f"{count} corrections"
-        self.about.setText(f"Correcting a copy of “{base.name}”: {made}.")
+        self.about.setText(f"Correcting a copy of “{base.name}”.")
+        self.progress.setText(progress_of(session).words)
         tool = hand.tool
         action = next(action for action in ACTIONS if action.key == tool.key)
         self.tool_title.setText(f"<b>{action.text.replace('&', '')}</b>")

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from PySide6.QtCore import QPoint, Qt
+from PySide6.QtGui import QGuiApplication
 from PySide6.QtTest import QTest
 from pytestqt.qtbot import QtBot
 
@@ -340,6 +341,16 @@ def test_an_own_journal_beside_exported_labels(window: Any, mouse: Mouse, tmp_pa
     saved = next(iter((tmp_path / "out").glob("*corrected*.tif")))
     journal = saved.with_name(f"{saved.stem}.corrections.jsonl")
     assert '"record":"saved"' in journal.read_text(encoding="utf-8")
+
+
+def test_progress_and_a_summary_to_copy(window: Any, mouse: Mouse) -> None:
+    mouse.move(1, 10, 5)
+    key(window, Qt.Key.Key_X)
+    mouse.move(1, 10, 18)
+    key(window, Qt.Key.Key_L)
+    assert window.page.progress.text().startswith("1 of 7 cells checked · 1 correction")
+    window.page.summary_button.click()
+    assert "1 marked as correct" in QGuiApplication.clipboard().text()
 
 
 def test_one_cannot_paint_behind_the_sessions_back(window: Any) -> None:
