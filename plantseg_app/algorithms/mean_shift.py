@@ -3,7 +3,7 @@
 Every seed moves to the mean of the points within the bandwidth until it stands still; where seeds end are the modes,
 and every point belongs to the nearest one. With seeds from bins, the moves and the order and choice of modes are those
 of scikit-learn's ``MeanShift(bandwidth, bin_seeding=True)``, and so are the clusters. Three things make it fast: seeds
-move together as one matrix product; points lie in a tree whose leaves a seed takes or leaves as a whole where it can;
+move together as one matrix product; points lie in leaves that a seed takes or leaves as a whole where it can;
 and seeds that meet go on as one. Knows arrays alone.
 
 >>> rng = np.random.default_rng(0)
@@ -21,6 +21,8 @@ doi:10.1109/34.1000236.
 from __future__ import annotations
 
 import dataclasses
+import itertools
+import math
 from collections.abc import Callable
 from typing import Any, Literal
 
@@ -35,6 +37,7 @@ Floats = NDArray[np.float64]
 _STANDS_STILL = 1e-3
 _LEAF_POINTS = 512
 _BLOCK_NUMBERS = 4_000_000
+_BLOCK_PAIRS = 4096
 _MOST_ROUNDS = 20
 # Rounding errors of distances and means are far below, differences that mean something far above.
 _TOLERANCE = 1e-9
@@ -116,7 +119,7 @@ def mean_shift(
         means, counts = _from_points(points, bandwidth, min_seed_points, climb, check)
     centres, counts = _distinct_modes(means, counts, bandwidth)
     check()
-    return Clusters(nearest_centre(points, centres, check), centres, counts.astype(np.int64))
+    return Clusters(tree.nearest(centres, check), centres, counts.astype(np.int64))
 
 
 def _from_points(
@@ -175,19 +178,21 @@ def point_seeds(points: NDArray[Any], bandwidth: float, min_points: int = 1) -> 
 
 def _cells(points: NDArray[Any], bandwidth: float) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
     """Return the occupied cells (K, C) in units of the bandwidth, the cell of each point, and the points in each."""
-    grid = np.empty(points.shape, np.int64)
-    for axis in range(points.shape[1]):
-        grid[:, axis] = np.round(points[:, axis] / bandwidth)
-    low = grid.min(0)
-    extent = (grid.max(0) - low + 1).astype(object)
-    keys: NDArray[np.int64] = grid
-    if int(np.prod(extent)) < 2**62:
-        keys = (grid - low) @ np.cumprod([1, *extent[:-1]]).astype(np.int64)
+    low = np.round(points.min(0) / bandwidth)
+    extent = [int(n) for n in np.round(points.max(0) / bandwidth) - low + 1]
+    keys: NDArray[np.int64]
+    if math.prod(extent) < 2**62:
+        keys = np.zeros(len(points), np.int64)
+        for column, least, n_cells in zip(points.T, low, extent, strict=True):
+            keys *= n_cells
+            keys += (np.round(column / bandwidth) - least).astype(np.int64)
+    else:
+        keys = np.round(points / bandwidth).astype(np.int64)
     axis_of_rows = 0 if keys.ndim == 2 else None
     _, first, cell, sizes = np.unique(
         keys, return_index=True, return_inverse=True, return_counts=True, axis=axis_of_rows
     )
-    return grid[first], cell.ravel(), sizes
+    return np.round(points[first] / bandwidth).astype(np.int64), cell.ravel(), sizes
 
 
 def bin_seeds(points: NDArray[Any], bandwidth: float, min_points: int = 1) -> Floats:
@@ -222,21 +227,22 @@ def nearest_centre(points: NDArray[Any], centres: Floats, check: Check = never_s
 
 
 class _Tree:
-    """Points sorted so that those of a leaf are neighbours; each leaf knows its middle, reach, sum and number."""
+    """Points sorted so that those of a leaf are neighbours; each leaf knows its middle, reach, box, sum and number."""
 
     def __init__(self, points: NDArray[Any]) -> None:
-        order, self.starts = _sorted_into_leaves(points)
-        self.stops = np.append(self.starts[1:], len(points))
-        sizes = (self.stops - self.starts).astype(np.float64)
-        ordered = points[order].astype(np.float64)
-        sums = np.add.reduceat(ordered, self.starts)
-        self.middles = sums / sizes[:, None]
-        away = ordered - np.repeat(self.middles, self.stops - self.starts, axis=0)
-        self.reach = np.sqrt(np.maximum.reduceat(np.einsum("nc,nc->n", away, away), self.starts))
-        # Laid out so that one matrix product gives distances, and another sums and numbers.
-        self.for_distance = np.column_stack([2 * ordered, -np.einsum("nc,nc->n", ordered, ordered)])
-        self.for_sum = np.column_stack([ordered, np.ones(len(ordered))])
-        self.leaf_sums = np.column_stack([sums, sizes])
+        self.order, self.starts = _sorted_into_leaves(points)
+        ordered = points[self.order].astype(np.float64)
+        self.low, self.high = np.minimum.reduceat(ordered, self.starts), np.maximum.reduceat(ordered, self.starts)
+        # Laid out so that one matrix product tells what is near, and another gives sums and numbers.
+        for_sum = np.column_stack([ordered, np.ones(len(ordered))])
+        self.leaf_sums = np.add.reduceat(for_sum, self.starts)
+        self.middles = self.leaf_sums[:, :-1] / self.leaf_sums[:, -1:]
+        lengths = np.einsum("nc,nc->n", ordered, ordered)
+        for_distance = np.column_stack([2 * ordered, -lengths, np.ones(len(ordered))])
+        self.for_sum = np.split(for_sum, self.starts[1:])
+        self.for_distance = [np.ascontiguousarray(part.T) for part in np.split(for_distance, self.starts[1:])]
+        ordered -= np.repeat(self.middles, self.leaf_sums[:, -1].astype(np.int64), axis=0)
+        self.reach = np.sqrt(np.maximum.reduceat(np.einsum("nc,nc->n", ordered, ordered), self.starts))
 
     def sums_within(self, centres: Floats, radius: float, check: Check) -> tuple[Floats, Floats]:
         """Return the sum (S, C) and the number (S,) of the points within `radius` of each of the centres (S, C)."""
@@ -248,38 +254,76 @@ class _Tree:
         return totals[:, :-1], totals[:, -1]
 
     def _of_block(self, centres: Floats, radius: float) -> Floats:
-        distance = np.sqrt(np.maximum(squared_distances(centres, self.middles), 0))
-        slack = _TOLERANCE * (1 + radius)
-        whole = distance + self.reach <= radius - slack
-        partly = ~whole & (distance - self.reach <= radius + slack)
+        whole, leaves, seeds = self._leaves_near(centres, radius)
         totals: Floats = whole.astype(np.float64) @ self.leaf_sums
-        # A point p is within reach of a centre c where 2 c.p - p.p >= c.c - radius^2.
-        extended = np.column_stack([centres, np.ones(len(centres))])
-        needed = np.einsum("sc,sc->s", centres, centres) - radius**2
-        leaves, seeds = np.nonzero(partly.T)
-        bounds = np.searchsorted(leaves, np.arange(len(self.starts) + 1))
-        for leaf in np.flatnonzero(np.diff(bounds)):
-            who = seeds[bounds[leaf] : bounds[leaf + 1]]
-            members = slice(self.starts[leaf], self.stops[leaf])
-            near = extended[who] @ self.for_distance[members].T >= needed[who, None]
-            totals[who] += near.astype(np.float64) @ self.for_sum[members]
+        # A point p is within reach of a centre c where 2 c.p - p.p + (radius^2 - c.c) is not below 0.
+        spare = radius**2 - np.einsum("sc,sc->s", centres, centres)
+        asked = np.column_stack([centres, np.ones(len(centres)), spare])[seeds]
+        bounds = np.searchsorted(leaves, np.arange(len(self.starts) + 1)).tolist()
+        for leaf, (start, stop) in enumerate(itertools.pairwise(bounds)):
+            if start < stop:
+                near = asked[start:stop] @ self.for_distance[leaf] >= 0
+                totals[seeds[start:stop]] += near.astype(np.float64) @ self.for_sum[leaf]
         return totals
+
+    def _leaves_near(
+        self, centres: Floats, radius: float
+    ) -> tuple[NDArray[np.bool_], NDArray[np.int64], NDArray[np.int64]]:
+        """Return which leaves lie within reach of which centres (S, L), and the pairs that must be looked into.
+
+        The pairs are two arrays, leaf and centre, sorted by leaf.
+        """
+        slack = _TOLERANCE * (1 + radius)
+        distance = squared_distances(centres, self.middles)
+        whole = distance <= np.square(np.maximum(radius - slack - self.reach, 0))
+        whole &= self.reach < radius - slack
+        partly = distance <= np.square(radius + slack + self.reach)
+        partly &= ~whole
+        leaves, seeds = np.nonzero(partly.T)
+        is_near = np.empty(len(leaves), bool)
+        for start in range(0, len(leaves), _BLOCK_PAIRS):
+            part = slice(start, start + _BLOCK_PAIRS)
+            leaf, centre = leaves[part], centres[seeds[part]]
+            # A box lies closer around the points than a ball does.
+            beyond = np.maximum(self.low[leaf] - centre, centre - self.high[leaf])
+            np.maximum(beyond, 0, out=beyond)
+            is_near[part] = np.einsum("pc,pc->p", beyond, beyond) <= (radius + slack) ** 2
+        return whole, leaves[is_near], seeds[is_near]
+
+    def nearest(self, centres: Floats, check: Check) -> NDArray[np.int32]:
+        """Return the number of the nearest of the (K, C) centres for each point, int32."""
+        labels = np.empty(len(self.order), np.int32)
+        distance = np.sqrt(np.maximum(squared_distances(self.middles, centres), 0))
+        # Any centre that is nearest to some point of a leaf is no further from its middle than this.
+        furthest = distance.min(1) + 2 * self.reach + _TOLERANCE * (1 + distance.max())
+        lengths = np.einsum("kc,kc->k", centres, centres)
+        asked = np.column_stack([centres, np.zeros(len(centres)), -lengths])
+        bounds = [*self.starts.tolist(), len(self.order)]
+        for leaf, (start, stop) in enumerate(itertools.pairwise(bounds)):
+            chosen = np.flatnonzero(distance[leaf] <= furthest[leaf])
+            if len(chosen) > 1:
+                # The nearest centre c of a point p has the largest 2 c.p - c.c.
+                chosen = chosen[(asked[chosen] @ self.for_distance[leaf]).argmax(0)]
+            labels[self.order[start:stop]] = chosen
+        check()
+        return labels
 
 
 def _sorted_into_leaves(points: NDArray[Any]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Return an order of the points and where in it each leaf begins: boxes are halved along their longest edge."""
+    columns = np.ascontiguousarray(points.T)
     order = np.arange(len(points))
     starts: list[int] = []
     waiting = [(0, len(points))]
     while waiting:
         start, stop = waiting.pop()
         part = order[start:stop]
-        members = points[part] if stop - start > _LEAF_POINTS else points[:0]
         n_below = 0
-        if len(members):
-            low, high = members.min(0), members.max(0)
+        if stop - start > _LEAF_POINTS:
+            some = points[part[:: -(-(stop - start) // _LEAF_POINTS)]]
+            low, high = some.min(0), some.max(0)
             axis = int(np.argmax(high - low))
-            below = members[:, axis] <= (low[axis] + high[axis]) / 2
+            below = columns[axis][part] <= (low[axis] + high[axis]) / 2
             n_below = int(np.count_nonzero(below))
         if n_below in (0, stop - start):
             starts.append(start)

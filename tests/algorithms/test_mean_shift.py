@@ -103,3 +103,10 @@ def test_nearest_centre_by_brute_force():
     points, centres = rng.normal(size=(300, 5)), rng.normal(size=(7, 5))
     expected = np.linalg.norm(points[:, None] - centres[None], axis=-1).argmin(1)
     np.testing.assert_array_equal(nearest_centre(points, centres), expected)
+
+
+def test_more_points_than_a_leaf_holds_are_clustered_as_by_scikit_learn():
+    cluster = pytest.importorskip("sklearn.cluster")
+    points = np.concatenate([blobs(1500, 5, 0.06, seed=8), np.linspace(blobs(1, 1, 0)[0], blobs(2, 2, 0)[1], 1200)])
+    expected = cluster.MeanShift(bandwidth=0.5, bin_seeding=True).fit(points)
+    np.testing.assert_array_equal(mean_shift(points, 0.5).labels, expected.labels_)
