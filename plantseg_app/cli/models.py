@@ -1,4 +1,4 @@
-"""``plantseg-app models list|search|show|download|add|remove|verify``: the trained networks, here and elsewhere."""
+"""``plantseg-app models list|search|show|guides|download|add|remove|verify``: trained networks, here and elsewhere."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from plantseg_app.cli.guides import add_guides
 from plantseg_app.cli.parser import Parser, add_command, add_talking_options, existing_file, voxel_size
 from plantseg_app.cli.terminal import Terminal
 
@@ -16,12 +17,13 @@ if TYPE_CHECKING:
 def add_to(commands: argparse._SubParsersAction[Parser]) -> None:
     """Add the command and its own commands."""
     parser = add_command(commands, "models", "find, download, add, check or remove trained networks", run_list)
-    words = "list|search|show|download|add|remove|verify"
+    words = "list|search|show|guides|download|add|remove|verify"
     actions = parser.add_subparsers(title="what to do", metavar=words, required=True)
     listing = add_command(actions, "list", "list the models on this machine", run_list)
     _add_searching(actions)
     showing = add_command(actions, "show", "show what a model is and how far it can be trusted", run_show)
     showing.add_argument("id", metavar="ID", help="the model, here or to download")
+    drawing = add_guides(actions)
     getting = add_command(actions, "download", "download a model that search finds", run_download)
     getting.add_argument("id", metavar="ID", help="the model, by its id or the name that PlantSeg gives it")
     getting.add_argument("--id", dest="new_id", metavar="ID", help="call it this (default: its id)")
@@ -37,7 +39,7 @@ def add_to(commands: argparse._SubParsersAction[Parser]) -> None:
     removing.add_argument("id", metavar="ID", help="the model")
     checking = add_command(actions, "verify", "check that the files of models are whole", run_verify)
     checking.add_argument("ids", metavar="ID", nargs="*", help="the models (default: all)")
-    for action in (listing, showing, getting, adding, removing, checking):
+    for action in (listing, showing, drawing, getting, adding, removing, checking):
         add_talking_options(action)
 
 
