@@ -13,6 +13,7 @@ are written here alone, so that the voxels of locked cells cannot change in any 
 from __future__ import annotations
 
 import enum
+import functools
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
@@ -227,6 +228,13 @@ class Tissue:
         for cell in cells:
             mask |= self.planes[self.index.layer(cell)][box] == cell
         return mask
+
+    @functools.cached_property
+    def nucleus_index(self) -> CellIndex:
+        """Where each nucleus is; read when first asked for."""
+        if self.nuclei is None:
+            raise Refused("There are no nuclei; open them first.")
+        return CellIndex(self.nuclei[None])
 
     # ------------------------------------------------------------------------------------------------ changing
 
