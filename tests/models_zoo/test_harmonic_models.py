@@ -11,7 +11,7 @@ from plantseg_app.core.volume import Kind, Volume
 from plantseg_app.evaluate import average_precision, count_contingency
 from plantseg_app.io import read_volume, write_volume
 from plantseg_app.run.runner import Runner
-from plantseg_app.run.workflows import default_workflow, find_workflow, with_model
+from plantseg_app.run.workflows import default_workflow, find_workflow, with_model, with_settings
 
 
 def drawn_worms(shape: tuple[int, int], places: list[tuple[float, float, float]]) -> np.ndarray:
@@ -46,6 +46,28 @@ def test_a_plate_larger_than_a_frame_is_stitched():
     found = Runner().run(workflow, {next(iter(workflow.sources)): mask})[workflow.outputs[0]].data
     np.testing.assert_array_equal(found > 0, labels > 0)
     assert 6 <= found.max() <= 14
+
+
+def drawn_well(labels: np.ndarray) -> np.ndarray:
+    """A bright well with dark worms, (1, Y, X) uint16."""
+    y, x = np.mgrid[: labels.shape[1], : labels.shape[2]]
+    well = (np.abs((y - 292) / 214) ** 4 + np.abs((x - 343) / 214) ** 4) < 1
+    light = 2700 - 1000 * ((y - 292) ** 2 + (x - 343) ** 2) / 214**2 / 2
+    depth = ndimage.distance_transform_edt(labels[0])
+    image = np.where(well, light * (1 - 0.6 * np.minimum(depth, 4) / 4), 120)
+    noise = np.random.default_rng(0).normal(0, 15, image.shape)
+    return (ndimage.gaussian_filter(image, 1) + noise).clip(0).astype(np.uint16)[None]
+
+
+IN_WELL = [(160, 200, 0.2), (300, 220, 1.2), (420, 330, 0.0), (150, 420, 0.8), (440, 180, -0.7), (330, 430, 0.3)]
+
+
+def test_drawn_worms_are_found_in_brightfield():
+    labels = drawn_worms((520, 696), IN_WELL)
+    workflow = with_model(find_workflow(default_workflow("worms-harmonic-brightfield")), "worms-harmonic-brightfield")
+    workflow = with_settings(workflow, {"objects": {"min_size": 350, "min_seed_pixels": 5}})
+    found = Runner().run(workflow, {"image": Volume(drawn_well(labels), Kind.RAW)})["objects"].data
+    assert average_precision(count_contingency(found, labels), 0.5) >= 0.5
 
 
 @pytest.mark.parametrize("name", ["harmonic-embedding", "harmonic-whole"])
