@@ -77,7 +77,7 @@ def run_files(arguments: argparse.Namespace, workflow: Workflow) -> int:
     runner = Runner(_disk_cache() if resume else None, arguments.device, arguments.threads)
     is_single = len(jobs) == 1 and not arguments.inputs[0].is_dir()
     is_single = is_single and getattr(arguments, "scheduler", "local") == "local"
-    with terminal.following(runner):
+    with terminal.following(runner.events):
         if is_single:
             return _run_single(arguments, jobs[0], settings, runner, terminal)
         return _run_many(arguments, jobs, settings, runner, terminal)

@@ -159,7 +159,7 @@ def _run_step(step_class: type[Step], described: StepDescription, given: argpars
     volumes = {port: _read_port(step_class, port, file, given) for port, file in files.items()}
     workflow = step_workflow(step, {port: volume.kind for port, volume in volumes.items()})
     runner = Runner(device=given.device, n_threads=given.threads)
-    with terminal.following(runner):
+    with terminal.following(runner.events):
         result = runner.run(workflow, volumes)["result"]
     given.output.parent.mkdir(parents=True, exist_ok=True)
     write_volume(given.output, result, workflow=workflow.to_yaml())

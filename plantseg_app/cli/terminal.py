@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from tqdm import tqdm
 
-    from plantseg_app.run.events import NodeStarted, Progress
-    from plantseg_app.run.runner import Runner
+    from plantseg_app.run.events import NodeStarted, Progress, RunnerEvents
 
 PROGRAM = "plantseg-app"
 
@@ -87,9 +86,8 @@ class Terminal:
         self._print_error_stream(f"{PROGRAM}: error: {' '.join(text.split())}")
 
     @contextmanager
-    def following(self, runner: Runner) -> Iterator[None]:
-        """Show the notes of `runner`, and its progress when standard error is a terminal."""
-        events = runner.events
+    def following(self, events: RunnerEvents) -> Iterator[None]:
+        """Show the notes of a run, and its progress when standard error is a terminal."""
         events.message.connect(self.note)
         shows_progress = sys.stderr.isatty() and not self.quiet
         if shows_progress:

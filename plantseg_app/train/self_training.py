@@ -22,7 +22,6 @@ import numpy as np
 import yaml
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
-from scipy import ndimage
 
 from plantseg_app.algorithms.resample import LINEAR, NEAREST, resample, shape_for_spacing
 from plantseg_app.core.context import Context, QuietContext
@@ -35,6 +34,7 @@ from plantseg_app.networks.boundary.targets import thick_boundaries
 from plantseg_app.networks.predict import predict_tiled
 from plantseg_app.train.data import Stack, expand, read_stack
 from plantseg_app.train.events import TrainEvents, send
+from plantseg_app.train.fine_tune import with_walls
 from plantseg_app.train.quick_segmentation import quick_segmentation
 from plantseg_app.train.settings import TrainSettings
 
@@ -201,9 +201,7 @@ def _label(
         else:
             right = _approved(entry, labels, maps.get("boundary", predicted[-1]), plan.rule)
         if right.any():
-            # One voxel more: a wall is two voxels thick, and the cell behind it may be wrong but the wall is not.
-            known = ndimage.binary_dilation(right, np.ones((1, 3, 3), bool))
-            made.append(dataclasses.replace(stack, labels=labels, known=known))
+            made.append(with_walls(dataclasses.replace(stack, labels=labels, known=right)))
     if not made:
         raise InputError("Nothing is taken for right in any stack; loosen the rule, or give a mask or cells.")
     return made

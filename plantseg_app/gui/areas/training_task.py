@@ -15,7 +15,7 @@ from plantseg_app.train.journal import begin_journal, note_validation
 from plantseg_app.train.settings import TrainSettings
 
 if TYPE_CHECKING:
-    from plantseg_app.train.events import StepDone, ValidationDone
+    from plantseg_app.train.events import StepDone, TrainEvents, ValidationDone
     from plantseg_app.train.export import TrainResult
 
 _SECONDS_BETWEEN_STEPS = 0.1
@@ -55,37 +55,43 @@ class TrainTask(Task):
         RequestError, InputError
             As `plantseg_app.train.loop.train`.
         """
-        from plantseg_app.train.events import TrainEvents
         from plantseg_app.train.loop import train
 
         begin_journal(self.settings, self.resume)
-        events, told_at = TrainEvents(), 0.0
-
-        def tell_step(event: StepDone) -> None:
-            nonlocal told_at
-            now = time.monotonic()
-            if now - told_at >= _SECONDS_BETWEEN_STEPS or event.step >= event.total:
-                told_at = now
-                desk.tell(event)
-
-        def tell_validation(event: ValidationDone) -> None:
-            row = dataclasses.asdict(dataclasses.replace(event, example=None))
-            del row["example"]
-            note_validation(self.settings.output, row)
-            desk.tell(event)
-
-        events.step.connect(tell_step)
-        events.validation.connect(tell_validation)
-        events.message.connect(desk.message)
         context = desk.context(self.device, self.n_threads)
         try:
-            return train(self.settings, context, events, resume=self.resume)
+            return train(self.settings, context, events_for(desk, self.settings), resume=self.resume)
         finally:
             context.close()
 
     def describe(self) -> str:
         """Return the settings as text."""
         return self.settings.to_yaml()
+
+
+def events_for(desk: Desk, settings: TrainSettings) -> TrainEvents:
+    """Return events that tell the window how a training goes on, and note each validation in its journal."""
+    from plantseg_app.train.events import TrainEvents
+
+    events, told_at = TrainEvents(), 0.0
+
+    def tell_step(event: StepDone) -> None:
+        nonlocal told_at
+        now = time.monotonic()
+        if now - told_at >= _SECONDS_BETWEEN_STEPS or event.step >= event.total:
+            told_at = now
+            desk.tell(event)
+
+    def tell_validation(event: ValidationDone) -> None:
+        row = dataclasses.asdict(dataclasses.replace(event, example=None))
+        del row["example"]
+        note_validation(settings.output, row)
+        desk.tell(event)
+
+    events.step.connect(tell_step)
+    events.validation.connect(tell_validation)
+    events.message.connect(desk.message)
+    return events
 
 
 @dataclasses.dataclass(frozen=True)
