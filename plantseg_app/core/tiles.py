@@ -87,11 +87,13 @@ class Tiling:
         Largest core; rounded up to the grid, and cut to the image. None: the whole image.
     margin_vox
         Padding beyond the image on each side, besides that to whole cells; rounded up to the grid.
+    largest_input_vox
+        No tile with its halo is larger than this, whatever `tile_vox` says; None: any.
 
     Raises
     ------
     RequestError
-        If a shape, grid or tile is below 1, or a halo or margin below 0.
+        If a shape, grid or tile is below 1, or a halo or margin below 0, or a halo leaves nothing of the largest input.
     """
 
     shape_vox: Shape3
@@ -99,6 +101,7 @@ class Tiling:
     halo_vox: Shape3 = (0, 0, 0)
     tile_vox: Shape3 | None = None
     margin_vox: Shape3 = (0, 0, 0)
+    largest_input_vox: Shape3 | None = None
 
     def __post_init__(self) -> None:
         for what, values, least in (
@@ -106,6 +109,7 @@ class Tiling:
             ("grid", self.grid_vox, 1),
             ("halo", self.halo_vox, 0),
             ("tile", self.tile_vox or self.shape_vox, 1),
+            ("largest input", self.largest_input_vox or self.shape_vox, 1),
             ("margin", self.margin_vox, 0),
         ):
             if len(values) != 3 or any(value < least for value in values):
@@ -113,6 +117,13 @@ class Tiling:
         for field in ("halo_vox", "margin_vox"):
             snapped = tuple(round_up(v, g) for v, g in zip(getattr(self, field), self.grid_vox, strict=True))
             object.__setattr__(self, field, snapped)
+        if self.largest_input_vox is not None:
+            tile = self.tile_vox or self.shape_vox
+            z, y, x = (
+                _fitting_tile(axis._replace(tile=wanted), most)
+                for axis, wanted, most in zip(self._axes(), tile, self.largest_input_vox, strict=True)
+            )
+            object.__setattr__(self, "tile_vox", (z, y, x))
 
     @property
     def padded_shape_vox(self) -> Shape3:
@@ -194,7 +205,7 @@ def best_tiling(tiling: Tiling, max_outer_vox: int) -> Tiling:
     Parameters
     ----------
     tiling
-        Shape, grid, halo and margin; its tile size is ignored.
+        Shape, grid, halo, margin and largest input; its tile size is ignored.
     max_outer_vox
         How many voxels fit into the memory at once.
 
@@ -203,12 +214,14 @@ def best_tiling(tiling: Tiling, max_outer_vox: int) -> Tiling:
     Tiling
         Where even single cells with their halo are too large, these: the caller must try or give up.
     """
-    cuts = [_possible_cuts(axis) for axis in tiling._axes()]
+    limits = tiling.largest_input_vox or (None, None, None)
+    cuts = [_possible_cuts(axis, most) for axis, most in zip(tiling._axes(), limits, strict=True)]
     largest = _outer_product([[cut.largest for cut in axis] for axis in cuts])
     computed = _outer_product([[cut.computed for cut in axis] for axis in cuts])
     fits = largest <= max_outer_vox
     if not fits.any():
-        return dataclasses.replace(tiling, tile_vox=tiling.grid_vox)
+        z, y, x = (min(cut.tile for cut in axis) for axis in cuts)
+        return dataclasses.replace(tiling, tile_vox=(z, y, x))
     chosen = np.unravel_index(np.argmin(np.where(fits, computed, np.inf)), computed.shape)
     z, y, x = (axis[int(index)].tile for axis, index in zip(cuts, chosen, strict=True))
     return dataclasses.replace(tiling, tile_vox=(z, y, x))
@@ -220,7 +233,21 @@ class _Cut(NamedTuple):
     computed: int
 
 
-def _possible_cuts(axis: _Axis) -> list[_Cut]:
+def _fitting_tile(axis: _Axis, largest_input: int) -> int:
+    """Return the tile size of the axis, or the largest below it with which no tile and its halo exceed the limit.
+
+    Raises
+    ------
+    RequestError
+        If there is none.
+    """
+    fitting = [cut.tile for cut in _possible_cuts(axis, largest_input) if cut.tile <= round_up(axis.tile, axis.grid)]
+    if not fitting:
+        raise RequestError(f"A halo of {axis.halo} voxels leaves nothing of the {largest_input} that are seen at once.")
+    return max(fitting)
+
+
+def _possible_cuts(axis: _Axis, largest_input: int | None = None) -> list[_Cut]:
     """Return each way to cut an axis into near-equal tiles: tile size, largest outer span, sum of outer spans."""
     n_cells = -(-axis.size // axis.grid)
     # Some 2 sqrt(n) tile sizes give all different numbers of tiles; fewer, larger tiles come first.
@@ -229,7 +256,8 @@ def _possible_cuts(axis: _Axis) -> list[_Cut]:
     for size in sizes:
         tile = size * axis.grid
         widths = [stop - start for _, (start, stop) in axis._replace(tile=tile).spans()]
-        cuts.append(_Cut(tile, max(widths), sum(widths)))
+        if largest_input is None or max(widths) <= largest_input:
+            cuts.append(_Cut(tile, max(widths), sum(widths)))
     return cuts
 
 

@@ -19,6 +19,15 @@ from plantseg_app.errors import RequestError, ResourceError
 Precision = Literal["auto", "float32", "bfloat16", "float16"]
 
 _CGROUP = Path("/sys/fs/cgroup")
+# Floating-point operations a second that U-Nets reach, of one processor thread or of a graphics card.
+_SPEED = {
+    ("cpu", torch.float32): 1.2e11,
+    ("cpu", torch.bfloat16): 2.5e11,
+    ("cuda", torch.float32): 8e12,
+    ("cuda", torch.float16): 3e13,
+    ("cuda", torch.bfloat16): 3e13,
+}
+_UNKNOWN_SPEED = 1e12
 
 
 def resolve_device(name: str) -> torch.device:
@@ -78,6 +87,12 @@ def _cpu_multiplies_bfloat16() -> bool:
     # Without these instructions bfloat16 is emulated, and slower than float32.
     capabilities = torch.cpu.get_capabilities()
     return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
+
+
+def speed_of(device: torch.device, dtype: torch.dtype, n_threads: int) -> float:
+    """Return how many floating-point operations a second networks reach on a device, with this many cores."""
+    speed = _SPEED.get((device.type, dtype), _UNKNOWN_SPEED)
+    return speed * n_threads if device.type == "cpu" else speed
 
 
 def move_network(network: torch.nn.Module, device: torch.device) -> torch.nn.Module:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import abc
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -22,6 +23,8 @@ from plantseg_app.core.registry import Registry
 from plantseg_app.core.step import readable_errors
 from plantseg_app.core.volume import Kind, Shape3, VoxelSize
 from plantseg_app.errors import RequestError
+from plantseg_app.networks.memory import NetworkCost, network_cost
+from plantseg_app.networks.weights import load_weights
 
 
 @dataclasses.dataclass(frozen=True)
@@ -156,13 +159,60 @@ class NetworkFamily(BaseModel, abc.ABC):
         del labels, report
         return self
 
+    @property
+    def largest_input_vox(self) -> Shape3 | None:
+        """The largest piece (Z, Y, X), its halo included, that the network can be shown; None: any."""
+        return None
+
+    @property
+    def only_float32(self) -> bool:
+        """Whether the network runs in single precision alone."""
+        return False
+
     @abc.abstractmethod
     def build(self) -> torch.nn.Module:
-        """Return the untrained network; it maps (N, C, Z, Y, X), or (N, C, Y, X) in 2D, to logits."""
+        """Return the untrained network; it maps (N, C, Z, Y, X), or (N, C, Y, X) in 2D, to logits.
+
+        Raises
+        ------
+        RequestError
+            If there is none: not every network can be trained here.
+        """
+
+    def load(self, path: Path) -> torch.nn.Module:
+        """Return the network with the weights in the file `path`.
+
+        Raises
+        ------
+        InputError
+            If the file cannot be used or does not fit.
+        """
+        network = self.build()
+        load_weights(network, path)
+        return network
+
+    def cost(self, dtype: torch.dtype, network: torch.nn.Module | None = None) -> NetworkCost:
+        """Return what one forward pass takes for each voxel when its activations are of `dtype`.
+
+        Costs follow from the architecture, so an untrained network will do where there is none yet.
+        """
+        if network is None:
+            with torch.random.fork_rng(devices=[]):
+                network = self.build()
+        return network_cost(network, self.in_channels, self.grid_vox, dtype)
 
     @abc.abstractmethod
     def activate(self, logits: torch.Tensor) -> torch.Tensor:
-        """Return what the logits mean, for example probabilities."""
+        """Return what the logits mean, for example probabilities; voxel by voxel."""
+
+    @property
+    def finishes(self) -> bool:
+        """Whether `finish` has anything to do: it then needs all channels of the whole map."""
+        return False
+
+    def finish(self, maps: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return what becomes of all activated maps (C, Z, Y, X) of a whole image; of most networks: themselves."""
+        return maps
 
     @abc.abstractmethod
     def targets(self, labels: NDArray[Any], voxel_size_um: VoxelSize | None) -> NDArray[np.float32]:

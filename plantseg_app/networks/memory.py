@@ -67,10 +67,15 @@ def network_cost(network: torch.nn.Module, channels_in: int, grid_vox: Shape3, d
     shape = [_GRID_CELLS * grid for grid in grid_vox]
     trial = copy.deepcopy(network).to("cpu", dtype).eval()
     image = torch.zeros(batch_shape(trial, (channels_in, *shape)), dtype=dtype)
-    n_voxels = image.numel() // channels_in
+    return metered(trial, image)
+
+
+def metered(network: torch.nn.Module, image: torch.Tensor) -> NetworkCost:
+    """Return what `network` costs per voxel, as seen on the batch `image` (N, C, [Z,] Y, X) in main memory."""
+    n_voxels = image.numel() // image.shape[1]
     meter = _Meter(image)
     with torch.inference_mode(False), torch.no_grad(), meter:
-        result = trial(image)
+        result = network(image)
     return NetworkCost(
         bytes_per_voxel=meter.peak_bytes / n_voxels,
         flop_per_voxel=meter.flop / n_voxels,
@@ -87,8 +92,9 @@ def batch_shape(network: torch.nn.Module, shape: Sequence[int]) -> tuple[int, ..
 
 
 def sees_slices(network: torch.nn.Module) -> bool:
-    """Return whether the network is a 2D one, which takes slices as a batch."""
-    return any(isinstance(module, torch.nn.Conv2d) for module in network.modules())
+    """Return whether the network is a 2D one, which takes slices as a batch; one may say so of itself."""
+    said = getattr(network, "sees_slices", None)
+    return bool(said) if said is not None else any(isinstance(module, torch.nn.Conv2d) for module in network.modules())
 
 
 class _Meter(TorchDispatchMode):  # type: ignore[no-untyped-call]

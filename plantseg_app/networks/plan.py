@@ -11,10 +11,10 @@ from plantseg_app.core.context import Context
 from plantseg_app.core.step import Cost
 from plantseg_app.core.tiles import Tiling, best_tiling
 from plantseg_app.core.volume import Shape3
-from plantseg_app.errors import ResourceError
-from plantseg_app.networks.device import Precision, free_bytes, resolve_device, resolve_precision
+from plantseg_app.errors import RequestError, ResourceError
+from plantseg_app.networks.device import Precision, free_bytes, resolve_device, resolve_precision, speed_of
 from plantseg_app.networks.family import NetworkFamily
-from plantseg_app.networks.memory import NetworkCost, network_cost
+from plantseg_app.networks.memory import NetworkCost
 
 # Measured peaks are 1.1 to 1.4 times the living activations: work space of the convolutions, fragments of the heap.
 _MEMORY_SAFETY = 1.5
@@ -22,21 +22,6 @@ _SHARE_OF_FREE = {"cpu": 0.7, "cuda": 0.9, "mps": 0.6}
 # A tile is the unit of progress and cancelling, so it must not take much longer than ten seconds.
 _FLOP_PER_TILE = {"cpu": 4e12, "cuda": 4e14, "mps": 2e13}
 _LARGEST_TENSOR = 2**31 - 1
-# Floating-point operations a second that U-Nets reach, of one processor thread or of a graphics card.
-_SPEED = {
-    ("cpu", torch.float32): 1.2e11,
-    ("cpu", torch.bfloat16): 2.5e11,
-    ("cuda", torch.float32): 8e12,
-    ("cuda", torch.float16): 3e13,
-    ("cuda", torch.bfloat16): 3e13,
-}
-_UNKNOWN_SPEED = 1e12
-
-
-def speed_of(device: torch.device, dtype: torch.dtype, n_threads: int) -> float:
-    """Return how many floating-point operations a second networks reach on a device, with this many cores."""
-    speed = _SPEED.get((device.type, dtype), _UNKNOWN_SPEED)
-    return speed * n_threads if device.type == "cpu" else speed
 
 
 @dataclasses.dataclass(frozen=True)
@@ -133,13 +118,13 @@ class Plan:
 
 
 def make_plan(
-    network: torch.nn.Module,
+    network: torch.nn.Module | None,
     family: NetworkFamily,
     shape_vox: Shape3,
     context: Context,
     options: PredictOptions = AUTOMATIC,
 ) -> Plan:
-    """Choose device, precision and tiles for an image of `shape_vox`.
+    """Choose device, precision and tiles for an image of `shape_vox`; without a network that of the family counts.
 
     Raises
     ------
@@ -149,12 +134,12 @@ def make_plan(
         If device or memory are missing.
     """
     device = resolve_device(context.device)
-    dtype = resolve_precision(options.precision, device)
-    cost = network_cost(network, family.in_channels, family.grid_vox, dtype)
+    dtype = _precision(family, options, device)
+    cost = family.cost(dtype, network)
     channels = tuple(range(cost.channels_out)) if options.channels is None else options.channels
     halo, ramp = _halo_and_ramp(family, options.halo_vox)
     tile = options.tile_vox or family.frame_vox
-    tiling = Tiling(shape_vox, family.grid_vox, halo, tile, options.margin_vox)
+    tiling = Tiling(shape_vox, family.grid_vox, halo, tile, options.margin_vox, family.largest_input_vox)
     plan = Plan(device, dtype, cost, tiling, ramp, channels)
     tile_memory = _check_memory(plan)
     if tile is not None:
@@ -171,6 +156,16 @@ def make_plan(
         if as_trained.largest_outer_vox <= most_voxels:
             return dataclasses.replace(plan, tiling=as_trained)
     return dataclasses.replace(plan, tiling=best_tiling(tiling, int(most_voxels)))
+
+
+def _precision(family: NetworkFamily, options: PredictOptions, device: torch.device) -> torch.dtype:
+    if not family.only_float32:
+        return resolve_precision(options.precision, device)
+    if options.precision not in ("auto", "float32"):
+        raise RequestError(
+            f"This network runs in float32 alone, not in {options.precision}; leave the precision at auto."
+        )
+    return torch.float32
 
 
 def _halo_and_ramp(family: NetworkFamily, wanted: Shape3 | None) -> tuple[Shape3, Shape3 | None]:

@@ -15,6 +15,7 @@ Knows arrays and networks, neither files nor model cards.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable
 
 import numpy as np
@@ -84,14 +85,32 @@ def predict_tiled(
         )
     if family.frame_vox is not None:
         return predict_framed(network, family, image, context, options)
+    if family.finishes:
+        return _predict_finished(network, family, image, context, options)
     plan = make_plan(network, family, (image.shape[1], image.shape[2], image.shape[3]), context, options)
     shape = (len(plan.channels), *image.shape[1:])
     output = GrowingArray(np.zeros(shape, np.float32)) if sketch is None else context.growing(sketch, shape, np.float32)
+    _fill(network, family, image, output, plan, context)
+    return output.data
+
+
+def _predict_finished(
+    network: torch.nn.Module, family: NetworkFamily, image: Image, context: Context, options: PredictOptions
+) -> Image:
+    """Return the wanted channels of maps that mean something only once they are whole."""
+    plan = make_plan(network, family, (image.shape[1], image.shape[2], image.shape[3]), context, options)
+    plan = dataclasses.replace(plan, channels=tuple(range(plan.cost.channels_out)))
+    output = GrowingArray(np.zeros((len(plan.channels), *image.shape[1:]), np.float32))
+    _fill(network, family, image, output, plan, context)
+    finished = family.finish(output.data)
+    return finished if options.channels is None else finished[list(options.channels)]
+
+
+def _fill(
+    network: torch.nn.Module, family: NetworkFamily, image: Image, output: GrowingArray, plan: Plan, context: Context
+) -> None:
     with prepared(network, plan, context):
-        while True:
-            problem = _attempt(network, family, image, output, plan, context)
-            if not problem:
-                return output.data
+        while problem := _attempt(network, family, image, output, plan, context):
             plan = _plan_after(problem, plan)
             context.message(problem)
             output.data[...] = 0

@@ -74,6 +74,22 @@ def class_name(*, is_2d: bool, is_residual: bool) -> str:
     return next(name for name, what in NETWORKS.items() if what == (dimensions, is_residual))
 
 
+def described_network(settings: Mapping[str, Any]) -> tuple[str, Plain]:
+    """Return the class and its arguments that build in pytorch-3dunet what these settings of the boundary family do."""
+    name = class_name(is_2d=settings["dimensions"] == "2D", is_residual=settings["residual"])
+    return name, {
+        "in_channels": settings["image_channels"],
+        "out_channels": len(settings["predicts"]),
+        "final_sigmoid": not settings["exclusive"],
+        "f_maps": list(settings["feature_maps"]),
+        "layer_order": settings["layer_order"],
+        "num_groups": settings["norm_groups"],
+        "upsample": settings["upsampling"],
+        "dropout_prob": settings["dropout_probability"],
+        "is_segmentation": True,
+    }
+
+
 def as_setting(*path: str) -> Callable[[Any], Plain]:
     """Return a translation that keeps the value and puts it under another, perhaps nested, name."""
 

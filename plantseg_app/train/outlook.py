@@ -35,9 +35,8 @@ def seconds_per_step(settings: TrainSettings, n_threads: int) -> float:
     """
     import torch
 
-    from plantseg_app.networks.device import resolve_device
+    from plantseg_app.networks.device import resolve_device, speed_of
     from plantseg_app.networks.memory import network_cost
-    from plantseg_app.networks.plan import speed_of
     from plantseg_app.train.start import find_start
 
     family, patches = find_start(settings).family, settings.patches

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import math
 
@@ -116,6 +117,26 @@ def test_best_tiling_fits_the_memory_and_computes_least(tiling, budget):
     else:
         assert least == math.inf
         assert best.tile_vox == tiling.grid_vox
+
+
+@given(tilings, st.tuples(*[st.integers(20, 60)] * 3), st.integers(1, 60_000))
+@settings(max_examples=60, deadline=None)
+def test_no_tile_is_larger_than_a_network_can_be_shown(tiling, most, budget):
+    least = [g + 2 * h for g, h in zip(tiling.grid_vox, tiling.halo_vox, strict=True)]
+    most = tuple(max(pair) for pair in zip(most, least, strict=True))
+    limited = dataclasses.replace(tiling, margin_vox=(0, 0, 0), largest_input_vox=most)
+    for tiles in (limited, best_tiling(limited, budget)):
+        for tile in tiles:
+            assert all(seen <= limit for seen, limit in zip(tile.outer_shape_vox, most, strict=True))
+    covered = sum(math.prod(b - a for a, b in tile.core) for tile in limited)
+    assert covered == math.prod(limited.shape_vox)
+
+
+def test_an_image_that_fits_is_one_tile_and_a_halo_that_leaves_nothing_is_refused():
+    assert len(Tiling((1, 512, 512), halo_vox=(0, 32, 32), largest_input_vox=(9, 512, 512))) == 1
+    assert len(Tiling((1, 512, 513), halo_vox=(0, 32, 32), largest_input_vox=(9, 512, 512))) == 2
+    with pytest.raises(RequestError, match="leaves nothing"):
+        Tiling((1, 512, 513), halo_vox=(0, 0, 256), largest_input_vox=(9, 512, 512))
 
 
 def test_enough_memory_means_one_tile():
