@@ -50,6 +50,11 @@ def cache_dir() -> Path:
     return home_dir() / "cache"
 
 
+def collections_dir() -> Path:
+    """Return the folder of lists of models that were fetched from collections."""
+    return home_dir() / "collections"
+
+
 def downloads_dir() -> Path:
     """Return the folder of what has arrived of downloads that are not complete."""
     return cache_dir() / "downloads"

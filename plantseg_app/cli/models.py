@@ -1,11 +1,11 @@
-"""``plantseg-app models list|search|show|guides|download|add|remove|verify``: trained networks, here and elsewhere."""
+"""``plantseg-app models list|search|show|guides|download|remove``: the trained networks, here and elsewhere."""
 
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 from typing import TYPE_CHECKING
 
+from plantseg_app.cli import model_exchange
 from plantseg_app.cli.guides import add_guides
 from plantseg_app.cli.parser import Parser, add_command, add_talking_options, existing_file, voxel_size
 from plantseg_app.cli.terminal import Terminal
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 def add_to(commands: argparse._SubParsersAction[Parser]) -> None:
     """Add the command and its own commands."""
     parser = add_command(commands, "models", "find, download, add, check or remove trained networks", run_list)
-    words = "list|search|show|guides|download|add|remove|verify"
+    words = "list|search|show|guides|download|remove|add|export|refresh|verify"
     actions = parser.add_subparsers(title="what to do", metavar=words, required=True)
     listing = add_command(actions, "list", "list the models on this machine", run_list)
     _add_searching(actions)
@@ -32,14 +32,10 @@ def add_to(commands: argparse._SubParsersAction[Parser]) -> None:
         action="store_true",
         help="take files that differ from those downloaded first, where nobody publishes their checksums",
     )
-    adding = add_command(actions, "add", "make a model of files of your own", run_add)
-    adding.add_argument("source", metavar="FOLDER|FILE", type=Path, help="a model of this program or of another")
-    adding.add_argument("--id", dest="new_id", metavar="ID", help="call it this (default: the id that its files give)")
     removing = add_command(actions, "remove", "delete one of your own models", run_remove)
     removing.add_argument("id", metavar="ID", help="the model")
-    checking = add_command(actions, "verify", "check that the files of models are whole", run_verify)
-    checking.add_argument("ids", metavar="ID", nargs="*", help="the models (default: all)")
-    for action in (listing, showing, drawing, getting, adding, removing, checking):
+    model_exchange.add_to(actions)
+    for action in (listing, showing, drawing, getting, removing):
         add_talking_options(action)
 
 
@@ -79,6 +75,7 @@ def run_search(arguments: argparse.Namespace) -> int:
     """Find models, here and to download."""
     from plantseg_app.cli.model_text import plain_known, search_lines
     from plantseg_app.core.volume import VoxelSize
+    from plantseg_app.zoo.bioimageio.collection import read_collection
     from plantseg_app.zoo.offers import read_offers
     from plantseg_app.zoo.scale import rank_models
     from plantseg_app.zoo.search import Wish, known_models
@@ -86,6 +83,7 @@ def run_search(arguments: argparse.Namespace) -> int:
     terminal = Terminal.of(arguments)
     for problem in read_offers().problems:
         terminal.note(problem)
+    terminal.note(f"The list of BioImage.IO: {read_collection().age_text()} (plantseg-app models refresh).")
     wish = Wish(" ".join(arguments.words), arguments.dimension or "", arguments.structure, arguments.modality)
     found = [model for model in known_models() if wish.matches(model.card)]
     advice: dict[str, str] = {}
@@ -157,18 +155,6 @@ def run_download(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def run_add(arguments: argparse.Namespace) -> int:
-    """Make a model of a person's own files."""
-    from plantseg_app.cli.model_text import plain_model
-    from plantseg_app.zoo.library import add_model
-
-    terminal = Terminal.of(arguments)
-    model = add_model(arguments.source, arguments.new_id)
-    terminal.print_json(plain_model(model))
-    terminal.say(f"{model.card.id}: added, in {model.folder}")
-    return 0
-
-
 def run_remove(arguments: argparse.Namespace) -> int:
     """Delete one of the user's own models."""
     from plantseg_app.zoo.library import remove_model
@@ -178,18 +164,3 @@ def run_remove(arguments: argparse.Namespace) -> int:
     terminal.print_json({"id": arguments.id, "removed": str(folder)})
     terminal.say(f"{arguments.id}: removed, was in {folder}")
     return 0
-
-
-def run_verify(arguments: argparse.Namespace) -> int:
-    """Check the files of models; exit status 1 when one of them is not whole."""
-    from plantseg_app.zoo.load import verify_models
-
-    terminal = Terminal.of(arguments)
-    problems = verify_models(arguments.ids)
-    terminal.print_json([{"id": name, "whole": not text, "problem": text or None} for name, text in problems.items()])
-    for name, text in problems.items():
-        terminal.say(f"{name}: {'whole' if not text else 'damaged'}")
-    damaged = [name for name, text in problems.items() if text]
-    for name in damaged:
-        terminal.error(f"{name}: {problems[name]}")
-    return 1 if damaged else 0

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +18,7 @@ import yaml
 from pydantic import ValidationError
 
 from plantseg_app.core.step import readable_errors
-from plantseg_app.errors import InputError
+from plantseg_app.errors import InputError, RequestError, did_you_mean
 from plantseg_app.zoo.card import CARD_FILE, ModelCard, ModelFile, Normalisation, Weights
 from plantseg_app.zoo.facts import ModelFacts
 from plantseg_app.zoo.offers import Offer
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 WEIGHTS_FILE = "weights.safetensors"
 NOT_STATED = "not stated"
 _LARGEST_DESCRIPTION_BYTES = 2 * 2**20
+_MOST_ENTRIES = 200_000
 
 
 def read_description(path: Path) -> dict[str, Any]:
@@ -47,7 +48,22 @@ def read_description(path: Path) -> dict[str, Any]:
         raise InputError(f"{path} is no readable YAML: {' '.join(str(error).split())[:200]}") from error
     if not isinstance(plain, Mapping):
         raise InputError(f"{path} must be a mapping of entries; it is none.")
+    if _written_out(plain, {}) > _MOST_ENTRIES:
+        # By references to itself a short text can stand for more than any memory holds.
+        raise InputError(f"{path} would have more entries than any description of a model.")
     return {str(key): value for key, value in plain.items()}
+
+
+def _written_out(plain: Any, known: dict[int, int]) -> int:
+    """Return how many entries there are once every reference is written out."""
+    if not isinstance(plain, (Mapping, list, tuple)):
+        return 1
+    if id(plain) not in known:
+        # Of a list that holds itself there is no end.
+        known[id(plain)] = _MOST_ENTRIES + 1
+        inside = plain.values() if isinstance(plain, Mapping) else plain
+        known[id(plain)] = 1 + sum(_written_out(entry, known) for entry in inside)
+    return known[id(plain)]
 
 
 def stated(facts: Mapping[str, Any]) -> dict[str, Any]:
@@ -76,6 +92,24 @@ def matching(listed: Any, names: tuple[str, ...]) -> list[dict[str, Any]]:
     """Return a list of named things, with what `listed` (plain data or None) says about those of the same name."""
     known = {entry.get("name"): entry for entry in listed or () if isinstance(entry, Mapping)}
     return [{**known.get(name, {}), "name": name} for name in names]
+
+
+def checked_outputs(said: Sequence[str], n_channels: int, meanings: Sequence[str]) -> list[str]:
+    """Return what a person says that the output channels show.
+
+    Raises
+    ------
+    RequestError
+        If there are more or fewer channels, or a word is not known or there twice.
+    """
+    if len(said) != n_channels or len(set(said)) != len(said):
+        raise RequestError(
+            f"The model predicts {n_channels} channel(s); name each once, not {', '.join(said) or 'none'}."
+        )
+    for word in said:
+        if word not in meanings:
+            raise RequestError(f'"{word}" is nothing that an output can be here. {did_you_mean(word, meanings)}')
+    return list(said)
 
 
 def write_card(

@@ -21,11 +21,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 from plantseg_app.errors import RequestError
+from plantseg_app.zoo.bioimageio.importing import convert_bioimageio
+from plantseg_app.zoo.bioimageio.package import is_bioimageio
 from plantseg_app.zoo.card import CARD_FILE, ModelCard
 from plantseg_app.zoo.catalogue import InstalledModel
 from plantseg_app.zoo.load import verify_model
 from plantseg_app.zoo.offers import Offer
 from plantseg_app.zoo.plantseg import CONFIG_FILE, convert_plantseg, is_plantseg
+from plantseg_app.zoo.questions import NO_ANSWERS, Answers
 
 _LARGEST_COMPANION_BYTES = 20 * 2**20
 
@@ -41,16 +44,16 @@ class FileFormat:
     recognises
         Whether a folder or a single file is of this sort; looks at names and first bytes only, and never raises.
     convert
-        ``convert(source, target, offer)`` makes the model in the empty folder `target`; `offer` is None when a person
-        adds files of their own.
+        ``convert(source, target, offer, answers)`` makes the model in the empty folder `target`; `offer` is None when a
+        person adds files of their own, and `answers` is what the person has said besides.
     """
 
     name: str
     recognises: Callable[[Path], bool]
-    convert: Callable[[Path, Path, Offer | None], None]
+    convert: Callable[[Path, Path, Offer | None, Answers], None]
 
 
-def import_files(source: Path, target: Path, offer: Offer | None = None) -> ModelCard:
+def import_files(source: Path, target: Path, offer: Offer | None = None, answers: Answers = NO_ANSWERS) -> ModelCard:
     """Make a model in the empty folder `target` of the files in `source`, and return its card.
 
     Parameters
@@ -61,11 +64,13 @@ def import_files(source: Path, target: Path, offer: Offer | None = None) -> Mode
         An empty folder.
     offer
         What the catalogue says about the files, when they were downloaded.
+    answers
+        What a person says about them.
 
     Raises
     ------
     RequestError
-        If the files are of no sort that is known.
+        If the files are of no sort that is known; `SourceQuestion`, if source code in them would have to run.
     InputError
         If they are damaged, unfit, or would have to run code.
     """
@@ -75,7 +80,7 @@ def import_files(source: Path, target: Path, offer: Offer | None = None) -> Mode
     for candidate in candidates:
         for file_format in FORMATS:
             if file_format.recognises(candidate):
-                file_format.convert(candidate, target, offer)
+                file_format.convert(candidate, target, offer, answers)
                 card = ModelCard.read(target)
                 verify_model(InstalledModel(card, target))
                 return card
@@ -87,9 +92,9 @@ def _holds_card(source: Path) -> bool:
     return (source / CARD_FILE).is_file()
 
 
-def _copy_model(source: Path, target: Path, offer: Offer | None) -> None:
+def _copy_model(source: Path, target: Path, offer: Offer | None, answers: Answers) -> None:
     """Copy card, weights and the small files beside them; folders, such as a training's checkpoints, stay behind."""
-    del offer
+    del offer, answers
     card = ModelCard.read(source)
     verify_model(InstalledModel(card, source))
     needed = {card.weights.file, *(file.file for file in card.files)}
@@ -109,6 +114,11 @@ FORMATS: tuple[FileFormat, ...] = (
         f"a folder of PlantSeg or pytorch-3dunet, with {CONFIG_FILE} and a .pytorch checkpoint",
         is_plantseg,
         convert_plantseg,
+    ),
+    FileFormat(
+        "a package of BioImage.IO: a zip archive, a folder with rdf.yaml or bioimageio.yaml, or such a file",
+        is_bioimageio,
+        convert_bioimageio,
     ),
 )
 """Every sort of files that is known; the first one that recognises them is taken."""

@@ -21,12 +21,13 @@ from plantseg_app.zoo.catalogue import InstalledModel, find_model, list_models, 
 from plantseg_app.zoo.importing import import_files
 from plantseg_app.zoo.load import verify_model
 from plantseg_app.zoo.offers import Offer
+from plantseg_app.zoo.questions import NO_ANSWERS, Answers
 
 _ADDING = ".adding-"
 _ABANDONED_S = 24 * 3600.0
 
 
-def add_model(source: Path, model_id: str | None = None) -> InstalledModel:
+def add_model(source: Path, model_id: str | None = None, answers: Answers = NO_ANSWERS) -> InstalledModel:
     """Make a model of a person's own files among the user's models, and return it.
 
     Parameters
@@ -35,20 +36,22 @@ def add_model(source: Path, model_id: str | None = None) -> InstalledModel:
         A folder or file of a sort that `plantseg_app.zoo.importing` knows.
     model_id
         Another id than the files give, for example when that is taken.
+    answers
+        What the person says that the files leave open.
 
     Raises
     ------
     RequestError
-        If there is no model in `source`, or the id is taken.
+        If there is no model in `source`, or the id is taken; `SourceQuestion`, if source code in it would have to run.
     InputError
         If it is damaged.
     """
     if not source.exists():
         raise RequestError(f"There is no {source}; give the folder or file of the model to add.")
-    return install(source, model_id)
+    return install(source, model_id, answers=answers)
 
 
-def add_under_free_id(source: Path) -> InstalledModel:
+def add_under_free_id(source: Path, answers: Answers = NO_ANSWERS) -> InstalledModel:
     """Make a model of a person's own files under an id that is free; one whose weights are here already is returned.
 
     Raises
@@ -58,19 +61,23 @@ def add_under_free_id(source: Path) -> InstalledModel:
     """
     if not source.exists():
         raise RequestError(f"There is no {source}; give the folder or file of the model to add.")
-    with _made_of(source, None) as (made, card):
+    with _made_of(source, None, answers) as (made, card):
         here = [model for model in list_models() if model.card.weights.sha256 == card.weights.sha256]
         return here[0] if here else _put_in_place(made, card, _free_id(card.id))
 
 
 def install(
-    source: Path, model_id: str | None = None, offer: Offer | None = None, fetched: Sequence[FetchedFile] = ()
+    source: Path,
+    model_id: str | None = None,
+    offer: Offer | None = None,
+    fetched: Sequence[FetchedFile] = (),
+    answers: Answers = NO_ANSWERS,
 ) -> InstalledModel:
     """Make a model of the files in `source`, and put it into its place in one go.
 
     Parameters
     ----------
-    source, offer
+    source, offer, answers
         As in `import_files`.
     model_id
         The id that it gets; None: the one that the files give.
@@ -82,13 +89,13 @@ def install(
     RequestError, InputError
         As `add_model`.
     """
-    with _made_of(source, offer) as (made, card):
+    with _made_of(source, offer, answers) as (made, card):
         card = card.model_copy(update={"fetched": tuple(fetched)}) if fetched else card
         return _put_in_place(made, card, card.id if model_id is None else model_id)
 
 
 @contextmanager
-def _made_of(source: Path, offer: Offer | None) -> Iterator[tuple[Path, ModelCard]]:
+def _made_of(source: Path, offer: Offer | None, answers: Answers) -> Iterator[tuple[Path, ModelCard]]:
     """Yield a model made of files, in a folder beside its place that is gone in the end."""
     home = paths.user_models_dir()
     home.mkdir(parents=True, exist_ok=True)
@@ -96,7 +103,7 @@ def _made_of(source: Path, offer: Offer | None) -> Iterator[tuple[Path, ModelCar
     with tempfile.TemporaryDirectory(prefix=f"{_ADDING}{os.getpid()}-", dir=home) as beside:
         made = Path(beside) / "model"
         made.mkdir()
-        yield made, import_files(source, made, offer)
+        yield made, import_files(source, made, offer, answers)
 
 
 def _put_in_place(made: Path, card: ModelCard, model_id: str) -> InstalledModel:

@@ -105,9 +105,7 @@ def _load_once(folder: Path, _sha256_of_weights: str, card_text: str, device: st
     import torch
 
     from plantseg_app.networks.device import move_network
-    from plantseg_app.networks.weights import load_weights
 
     card = ModelCard.from_yaml(card_text)
-    network = card.network_family().build()
-    load_weights(network, InstalledModel(card, folder).weights_path)
+    network = card.network_family().load(InstalledModel(card, folder).weights_path)
     return move_network(network, torch.device(device)).eval()

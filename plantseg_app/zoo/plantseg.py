@@ -15,18 +15,20 @@ from typing import Any, get_args
 
 from pydantic import ValidationError
 
-from plantseg_app.errors import InputError, RequestError
+from plantseg_app.errors import InputError
 from plantseg_app.networks.pytorch3dunet import network_settings
 from plantseg_app.zoo.card import Normalisation
 from plantseg_app.zoo.converted import (
     NOT_STATED,
     WEIGHTS_FILE,
     as_id,
+    checked_outputs,
     facts_of,
     read_description,
     write_card,
 )
 from plantseg_app.zoo.offers import Offer
+from plantseg_app.zoo.questions import NO_ANSWERS, Answers
 
 CONFIG_FILE = "config_train.yml"
 BEST_CHECKPOINT, LAST_CHECKPOINT = "best_checkpoint.pytorch", "last_checkpoint.pytorch"
@@ -42,7 +44,7 @@ def is_plantseg(source: Path) -> bool:
     return source.suffix == _SUFFIX and (source.parent / CONFIG_FILE).is_file()
 
 
-def convert_plantseg(source: Path, target: Path, offer: Offer | None = None) -> None:
+def convert_plantseg(source: Path, target: Path, offer: Offer | None = None, answers: Answers = NO_ANSWERS) -> None:
     """Make a model in the empty folder `target`; `source` as in `is_plantseg`.
 
     Raises
@@ -51,18 +53,15 @@ def convert_plantseg(source: Path, target: Path, offer: Offer | None = None) -> 
         If the checkpoint is damaged, holds more than tensors, is of a network that this program does not have, or does
         not fit the training file.
     """
-    from plantseg_app.networks.weights import check_fit, put_weights, read_weights, save_weights
+    from plantseg_app.networks.boundary.rebuild import rebuild
+    from plantseg_app.networks.weights import read_weights, save_weights
 
     checkpoint = _checkpoint(source)
     config_path = checkpoint.parent / CONFIG_FILE
     config = read_description(config_path)
     record = facts_of(offer) if offer is not None else _own_record(checkpoint.parent)
-    family = _family(config, config_path, record)
-    weights = read_weights(checkpoint)
-    # Before it is built, so that no file can ask for a network larger than its weights.
-    check_fit(family.outline, weights, str(checkpoint))
-    network = family.build()
-    put_weights(network, weights, str(checkpoint))
+    settings = _settings(config, config_path, record, answers.outputs)
+    family, network = rebuild(settings, read_weights(checkpoint), str(config_path), str(checkpoint))
     save_weights(network, target / WEIGHTS_FILE)
     facts: dict[str, Any] = {
         "id": as_id(checkpoint.parent.name),
@@ -93,9 +92,11 @@ def _checkpoint(source: Path) -> Path:
     return found[0]
 
 
-def _family(config: Mapping[str, Any], path: Path, record: Mapping[str, Any]) -> Any:
+def _settings(
+    config: Mapping[str, Any], path: Path, record: Mapping[str, Any], said: tuple[str, ...]
+) -> dict[str, Any]:
+    """Return the settings of the boundary family for the network of a training file."""
     from plantseg_app.networks.boundary.family import Meaning
-    from plantseg_app.networks.family import make_family
 
     model = config.get("model")
     if not isinstance(model, Mapping):
@@ -107,7 +108,9 @@ def _family(config: Mapping[str, Any], path: Path, record: Mapping[str, Any]) ->
     channels = len(settings["predicts"]) if isinstance(settings["predicts"], list) else 0
     meanings = get_args(Meaning)
     names = [entry.get("name") for entry in record.get("outputs") or ()]
-    if len(names) == channels and all(name in meanings for name in names):
+    if said:
+        settings["predicts"] = checked_outputs(said, channels, meanings)
+    elif len(names) == channels and all(name in meanings for name in names):
         settings["predicts"] = names
     elif channels == 1 and record.get("segments") == _STRUCTURES["nuclei"]:
         settings["predicts"] = ["nuclei"]
@@ -116,12 +119,9 @@ def _family(config: Mapping[str, Any], path: Path, record: Mapping[str, Any]) ->
     elif channels > 2:
         raise InputError(
             f"The network of {path} predicts {channels} channels, and nothing says what each one shows; this program "
-            f"uses maps of {', '.join(meanings)}."
+            f"uses maps of {', '.join(meanings)}. Say so with --outputs."
         )
-    try:
-        return make_family(settings)
-    except RequestError as error:
-        raise InputError(f"{path}: {error}") from error
+    return settings
 
 
 def _own_record(folder: Path) -> dict[str, Any]:

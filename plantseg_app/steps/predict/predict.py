@@ -292,6 +292,7 @@ def _prepared(
     """Return the image as the network wants it, (C, Z, Y, X) float32; channel by channel, to spare memory."""
     from plantseg_app.algorithms.operations import apply_operations
     from plantseg_app.algorithms.resample import resample
+    from plantseg_app.zoo.preparing import prepare_channel
 
     prepared = np.empty((len(channels), *shape), np.float32)
     for number, channel in enumerate(channels):
@@ -299,16 +300,8 @@ def _prepared(
         if channel.shape != shape:
             # As float32, because whole numbers would be rounded.
             channel = resample(channel.astype(np.float32), shape)
-        prepared[number] = _normalised(channel, normalisation)
+        prepared[number] = prepare_channel(channel, normalisation)
     return apply_operations(prepared, normalisation.operations)
-
-
-def _normalised(channel: NDArray[Any], normalisation: Normalisation) -> NDArray[Any]:
-    from plantseg_app.algorithms.normalise import percentile_normalise, zscore
-
-    if normalisation.method == "percentile":
-        return percentile_normalise(channel, normalisation.low, normalisation.high)
-    return zscore(channel) if normalisation.method == "zscore" else channel
 
 
 @functools.lru_cache(maxsize=32)
@@ -318,6 +311,5 @@ def _planned(card_text: str, shape: Shape3, options: PredictOptions, device: str
 
     context = QuietContext(device, n_threads)
     family = ModelCard.from_yaml(card_text).network_family()
-    # Costs follow from the architecture, so untrained weights will do.
-    plan = make_plan(family.build(), family, shape, context, options)
+    plan = make_plan(None, family, shape, context, options)
     return Outlook(plan.expected(context.n_threads), shape, len(plan.tiling), str(plan.device))
