@@ -65,7 +65,7 @@ def run_add(arguments: argparse.Namespace) -> int:
         raise
     terminal.print_json(plain_model(model))
     terminal.say(f"{model.card.id}: added, in {model.folder}")
-    if model.card.family["kind"] == "graph":
+    if model.card.own_graph:
         terminal.note("The model runs its own graph, which this program has looked through but does not know.")
     unknown = [output.name for output in model.card.outputs if output.kind.value == "raw"]
     if len(unknown) == len(model.card.outputs):

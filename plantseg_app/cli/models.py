@@ -132,7 +132,9 @@ def run_show(arguments: argparse.Namespace) -> int:
         lines = [*card_lines(offer), *offer_lines(offer)]
     else:
         terminal.print_json(plain_model(model))
-        lines = [*card_lines(model.card), f"{'folder':<16}{model.folder}"]
+        graph = model.card.own_graph
+        runs = [f"{'runs':<16}its own graph ({graph}), which this program does not know"] if graph else []
+        lines = [*card_lines(model.card), *runs, f"{'folder':<16}{model.folder}"]
     for line in lines:
         terminal.say(line)
     return 0

@@ -55,12 +55,15 @@ class NetworkFamily(BaseModel, abc.ABC):
         The name of the family in a model card.
     title
         Its name for people.
+    is_trainable
+        Whether networks of it can be built and trained here, or only be run.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     kind: ClassVar[str]
     title: ClassVar[str]
+    is_trainable: ClassVar[bool] = True
 
     @classmethod
     def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
@@ -241,6 +244,11 @@ def workflow_for_maps(outputs: Sequence[Output]) -> str:
 
 FAMILIES: Registry[type[NetworkFamily]] = Registry("network family")
 """All families by kind; filled by importing `plantseg_app.networks.families`."""
+
+
+def trainable_families() -> list[str]:
+    """Return the kinds of all families whose networks can be trained."""
+    return [kind for kind in FAMILIES.names() if FAMILIES.get(kind).is_trainable]
 
 
 def make_family(plain: Mapping[str, Any]) -> NetworkFamily:

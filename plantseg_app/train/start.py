@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from plantseg_app.errors import RequestError
 from plantseg_app.networks.family import NetworkFamily, make_family
+from plantseg_app.networks.graph.family import NOT_TRAINABLE
 from plantseg_app.networks.weights import guess_architecture, put_weights, read_weights
 from plantseg_app.train.data import Stack
 from plantseg_app.train.settings import TrainSettings
@@ -82,6 +83,8 @@ def find_start(settings: TrainSettings) -> Start:
         return Start(family, weights, None, str(path))
     model = find_model(settings.start_from)
     verify_model(model)
+    if model.card.own_graph:
+        raise RequestError(f"{model.card.id}: {NOT_TRAINABLE}")
     weights = read_weights(model.weights_path)
     return Start(family or model.card.network_family(), weights, model.card, str(model.weights_path))
 

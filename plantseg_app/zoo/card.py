@@ -180,6 +180,12 @@ class ModelCard(ModelFacts):
             "required": ["card", *schema["required"]],
         }
 
+    @property
+    def own_graph(self) -> str:
+        """The runtime of a model that runs a graph of its own, which this program does not know; else ""."""
+        layout = self.family.get("layout")
+        return str(layout.get("runtime", "")) if self.family["kind"] == "graph" and isinstance(layout, Mapping) else ""
+
     def network_family(self) -> NetworkFamily:
         """Return the architecture; this loads torch.
 

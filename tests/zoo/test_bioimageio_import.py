@@ -188,6 +188,21 @@ def test_channels_sizes_and_facts_are_those_of_the_description(home: Path, small
     np.testing.assert_allclose(made.data, halved(image.transpose(1, 0, 2, 3))[:, 1], atol=1e-6)
 
 
+def test_a_graph_is_no_start_of_a_training(home: Path, small: Path) -> None:
+    from plantseg_app.train.settings import TrainSettings
+    from plantseg_app.train.start import find_start
+
+    card = add_model(small).card
+    assert card.own_graph == "torchscript"
+    plain = {
+        "output": "x",
+        "start_from": card.id,
+        "data": {"train": [{"path": "a.h5"}], "validation": [{"path": "b.h5"}]},
+    }
+    with pytest.raises(RequestError, match="cannot be trained"):
+        find_start(TrainSettings.model_validate(plain))
+
+
 def test_a_person_can_say_what_the_outputs_show(home: Path, small: Path) -> None:
     card = add_model(small, answers=Answers(outputs=("boundary", "sky"))).card
     assert [(output.name, output.kind.value) for output in card.outputs] == [("boundary", "boundary"), ("sky", "raw")]

@@ -26,6 +26,10 @@ from plantseg_app.zoo.search import FINDS
 _HIGHEST_PX = 420
 # Up to this size the checksum takes less time than a person notices.
 _CHECKED_AT_ONCE_BYTES = 64 * 2**20
+_GRAPHS = {
+    name: f"its own graph ({title}), which this program has looked through but does not know"
+    for name, title in (("torchscript", "TorchScript"), ("onnx", "ONNX"))
+}
 _SEEN_AS = {"train": "learned from", "validation": "chosen by", "test": "tested on"}
 
 
@@ -163,6 +167,7 @@ def _output_text(name: str, kind: str) -> str:
 def _here(model: InstalledModel, checked: str) -> list[tuple[str, str]]:
     card = model.card
     return [
+        ("Runs", _GRAPHS.get(card.own_graph, "")),
         ("Size", human_bytes(card.weights.size_bytes)),
         ("Files", checked or checksum_text(model)),
         ("Downloaded", _fetched_text(card.fetched)),

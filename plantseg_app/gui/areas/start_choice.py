@@ -53,7 +53,7 @@ class StartChoice(QWidget):
     def refresh(self) -> None:
         """Offer the models that are there now; what was chosen stays."""
         before = self.box.currentData()
-        self._cards = {model.card.id: model.card for model in list_models()}
+        self._cards = {model.card.id: model.card for model in list_models() if not model.card.own_graph}
         self.box.blockSignals(True)
         self.box.clear()
         for card in self._cards.values():
@@ -114,11 +114,11 @@ class StartChoice(QWidget):
         QGuiApplication.setOverrideCursor(QCursor(Qt.CursorShape.WaitCursor))
         try:
             importlib.import_module("plantseg_app.networks.families")
-            from plantseg_app.networks.family import FAMILIES
+            from plantseg_app.networks.family import FAMILIES, trainable_families
         finally:
             QGuiApplication.restoreOverrideCursor()
         self.family_box.blockSignals(True)
-        for kind in FAMILIES.names():
+        for kind in trainable_families():
             self.family_box.addItem(FAMILIES.get(kind).title, kind)
         self.family_box.blockSignals(False)
 

@@ -31,6 +31,12 @@ from plantseg_app.networks.graph.layout import GraphLayout, TensorLayout
 from plantseg_app.networks.graph.network import GraphNetwork, load_runtime
 from plantseg_app.networks.memory import NetworkCost, metered
 
+NOT_TRAINABLE = (
+    "This model is a finished graph of another program (TorchScript or ONNX): it predicts, but it cannot be trained. "
+    "Start from another model."
+)
+"""What to tell who wants to train one."""
+
 _ANY_SIZE = 10**6
 _Halo = Annotated[int, Field(ge=0, le=10**6)]
 
@@ -49,6 +55,7 @@ class GraphFamily(NetworkFamily):
 
     kind: ClassVar[str] = "graph"
     title: ClassVar[str] = "Graph of another program"
+    is_trainable: ClassVar[bool] = False
 
     layout: GraphLayout = Field(description="What the graph reads and returns.")
     maps: tuple[GraphMap, ...] = Field(min_length=1, description="What the channels of the answer mean, in order.")
@@ -180,10 +187,7 @@ class GraphFamily(NetworkFamily):
         self._refuse()
 
     def _refuse(self) -> NoReturn:
-        raise RequestError(
-            "This model is a finished graph of another program (TorchScript or ONNX): it predicts, but it cannot be "
-            "trained. Start from another model."
-        )
+        raise RequestError(NOT_TRAINABLE)
 
 
 def measured(family: GraphFamily, network: GraphNetwork) -> GraphFamily:

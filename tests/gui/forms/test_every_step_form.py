@@ -12,7 +12,7 @@ import plantseg_app.steps  # noqa: F401 - fills the registry
 from plantseg_app.core.describe import FieldDescription, describe_fields
 from plantseg_app.core.step import STEPS, Step
 from plantseg_app.gui.forms.step_form import StepForm
-from plantseg_app.networks.family import FAMILIES
+from plantseg_app.networks.family import FAMILIES, trainable_families
 
 # Settings that make sense together only.
 COMPANIONS = {("rescale", "to"): {"voxel_size_um": [0.3, 0.2, 0.1]}}
@@ -46,7 +46,7 @@ def test_the_defaults_come_back(step_class: type[Step], qtbot: QtBot) -> None:
     assert form.is_valid
 
 
-@pytest.mark.parametrize("kind", FAMILIES.names())
+@pytest.mark.parametrize("kind", trainable_families())
 def test_the_defaults_of_every_network_come_back(kind: str, qtbot: QtBot) -> None:
     form = StepForm(FAMILIES.get(kind))
     qtbot.addWidget(form)
