@@ -29,6 +29,7 @@ COMMANDS = {
     "run": "run",
     "evaluate": "evaluate",
     "measure": "measure",
+    "proofread": "proofread",
     "train": "train",
     "self-train": "self_train",
     "simulate": "simulate",

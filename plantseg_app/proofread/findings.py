@@ -20,7 +20,6 @@ from numpy.typing import NDArray
 from plantseg_app.algorithms.flooding import flood, label_touching, local_maxima, scale_sigma, smooth
 from plantseg_app.algorithms.nuclei import BOUNDARY_SIGMA
 from plantseg_app.algorithms.region_graph import measure_edges
-from plantseg_app.proofread.cell_index import Box
 from plantseg_app.proofread.tissue import Tissue
 
 _SMALLEST_PART = 0.1
@@ -127,7 +126,7 @@ def examine(tissue: Tissue, cell: int, scale: Scale | None = None) -> Findings:
     core, wall, waist = _within(inside, boundary, tissue.spacing, scale)
     return Findings(
         size_vox=size,
-        at_border=_at_border(tissue.index.box(cell), tissue.shape_vox),
+        at_border=tissue.is_at_border(cell),
         surface=float(rim.areas.sum()),
         n_pieces=n_pieces,
         loose_vox=loose_vox,
@@ -137,13 +136,8 @@ def examine(tissue: Tissue, cell: int, scale: Scale | None = None) -> Findings:
         core_evidence=core,
         wall_evidence=wall,
         waist=waist,
-        n_nuclei=_n_nuclei(tissue, box, inside),
+        n_nuclei=-1 if tissue.nuclei is None else sum(share > 0.5 for share in tissue.nuclei_in(cell).values()),
     )
-
-
-def _at_border(box: Box, shape: tuple[int, int, int]) -> bool:
-    axes = range(3) if shape[0] > 1 else range(1, 3)
-    return any(box[axis].start == 0 or box[axis].stop == shape[axis] for axis in axes)
 
 
 def _pieces(inside: NDArray[np.bool_]) -> tuple[int, int]:
@@ -316,11 +310,3 @@ def _root(groups: list[int], member: int) -> int:
     while groups[member] != member:
         member = groups[member]
     return member
-
-
-def _n_nuclei(tissue: Tissue, box: Box, inside: NDArray[np.bool_]) -> int:
-    if tissue.nuclei is None:
-        return -1
-    nuclei, counts = np.unique(tissue.nuclei[box][inside], return_counts=True)
-    pairs = zip(nuclei.tolist(), counts.tolist(), strict=True)
-    return sum(1 for nucleus, held in pairs if nucleus and 2 * held > tissue.nucleus_index.size(nucleus))

@@ -236,6 +236,30 @@ class Tissue:
             raise Refused("There are no nuclei; open them first.")
         return CellIndex(self.nuclei[None])
 
+    def nuclei_in(self, cell: int) -> dict[int, float]:
+        """Return the nuclei that a cell meets, and the share of each that it holds; empty without nuclei."""
+        if self.nuclei is None:
+            return {}
+        box = self.index.box(cell)
+        names, counts = np.unique(self.nuclei[box][self.mask_of((cell,), box)], return_counts=True)
+        pairs = zip(names.tolist(), counts.tolist(), strict=True)
+        return {name: held / self.nucleus_index.size(name) for name, held in pairs if name}
+
+    def cells_of_nucleus(self, nucleus: int) -> dict[int, float]:
+        """Return the cells that a nucleus lies in, and the share of it that each holds; of plain labels."""
+        if self.nuclei is None:
+            return {}
+        box = self.nucleus_index.box(nucleus)
+        names, counts = np.unique(self.planes[0][box][self.nuclei[box] == nucleus], return_counts=True)
+        size = self.nucleus_index.size(nucleus)
+        return {name: held / size for name, held in zip(names.tolist(), counts.tolist(), strict=True) if name}
+
+    def is_at_border(self, cell: int) -> bool:
+        """Return whether a cell touches the border of the image, where it may be cut off."""
+        axes = range(3) if self.shape_vox[0] > 1 else range(1, 3)
+        box = self.index.box(cell)
+        return any(box[axis].start == 0 or box[axis].stop == self.shape_vox[axis] for axis in axes)
+
     # ------------------------------------------------------------------------------------------------ changing
 
     def begin(self) -> None:

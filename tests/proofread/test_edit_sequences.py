@@ -16,6 +16,7 @@ from plantseg_app.proofread.tools.delete import Delete
 from plantseg_app.proofread.tools.grow import Grow
 from plantseg_app.proofread.tools.marks import Lock, MarkUnsure, Unmark
 from plantseg_app.proofread.tools.merge import Merge
+from plantseg_app.proofread.tools.nuclei import SplitByNuclei
 from plantseg_app.proofread.tools.paint import Erase, Paint
 from plantseg_app.proofread.tools.relabel import Relabel
 from plantseg_app.proofread.tools.shape import FillHoles, KeepLargest, Smooth
@@ -47,6 +48,7 @@ tools = st.one_of(
         cell=st.none() | ids,
     ),
     st.builds(SplitIntoSuperpixels, cell=ids),
+    st.builds(SplitByNuclei, cell=ids, split_threshold=st.sampled_from([0.05, 0.5])),
     st.builds(Grow, seed=points, reach_vox=st.integers(2, 5)),
     st.builds(FillHoles, cells=cells, by_slice=st.booleans(), max_size=st.none() | st.integers(0, 3)),
     st.builds(Smooth, cells=cells, sigma=st.sampled_from([0.5, 1.0])),
@@ -70,9 +72,9 @@ def make_session(seed: int, layered: bool, memory_bytes: int = 2**20) -> Proofre
     rng = np.random.default_rng(seed)
     boundary = rng.random(SHAPE).astype(np.float32) if seed % 3 else None
     superpixels = rng.integers(0, 9, SHAPE, dtype=np.uint32)
-    return ProofreadSession(
-        make_labels(seed, layered), boundary=boundary, superpixels=superpixels, memory_bytes=memory_bytes
-    )
+    nuclei = rng.integers(0, 4, SHAPE, dtype=np.uint32)
+    maps = {"boundary": boundary, "superpixels": superpixels, "nuclei": nuclei}
+    return ProofreadSession(make_labels(seed, layered), memory_bytes=memory_bytes, **maps)
 
 
 def check_index(session: ProofreadSession) -> None:
