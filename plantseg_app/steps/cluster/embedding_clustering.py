@@ -34,11 +34,8 @@ Bandwidth = Annotated[
 ]
 
 
-class EmbeddingClustering(Step):
-    """Label objects whose pixels a network has embedded close together, and apart from those of other objects."""
-
-    reads: ClassVar[dict[str, Port]] = {"embedding": EMBEDDING, "foreground": FOREGROUND}
-    makes: ClassVar[Kind | SameAs] = Kind.LABELS
+class EmbeddingStep(Step):
+    """A step that reads an embedding, and what the card of its model says about it."""
 
     model: str = Field(
         "",
@@ -46,6 +43,18 @@ class EmbeddingClustering(Step):
         "are stored.",
         json_schema_extra={"choices": "zoo.models"},
     )
+
+    def depends_on(self) -> str:
+        """Return what of the model's card decides the result."""
+        return decisive_card(self.model)
+
+
+class EmbeddingClustering(EmbeddingStep):
+    """Label objects whose pixels a network has embedded close together, and apart from those of other objects."""
+
+    reads: ClassVar[dict[str, Port]] = {"embedding": EMBEDDING, "foreground": FOREGROUND}
+    makes: ClassVar[Kind | SameAs] = Kind.LABELS
+
     foreground_threshold: Fraction = Field(
         0.5, description="Pixels whose foreground is above this are clustered, the others are background."
     )
@@ -103,10 +112,6 @@ class EmbeddingClustering(Step):
             links_slices=self.link_slices,
             largest_is_background=self.background == "largest",
         )
-
-    def depends_on(self) -> str:
-        """Return what of the model's card decides the result."""
-        return decisive_card(self.model)
 
     def run(self, inputs: Mapping[str, Volume], context: Context) -> Volume:
         """Label the objects."""

@@ -6,12 +6,13 @@ from collections.abc import Mapping
 from typing import ClassVar
 
 from plantseg_app.core.context import Context
-from plantseg_app.core.step import Cost, Field, Port, SameAs, Step
+from plantseg_app.core.step import Cost, Field, Port, SameAs
 from plantseg_app.core.volume import Kind, Shape3, Volume
-from plantseg_app.steps.cluster.embedding_model import decisive_card, embedding_model
+from plantseg_app.steps.cluster.embedding_clustering import EmbeddingStep
+from plantseg_app.steps.cluster.embedding_model import embedding_model
 
 
-class InstanceConfidence(Step):
+class InstanceConfidence(EmbeddingStep):
     """Map how sure each object is: how closely the embeddings of its pixels lie together, 1 when they are all the same.
 
     Every pixel of an object has the object's confidence, the background 0. Ranking objects by it makes the average
@@ -26,11 +27,6 @@ class InstanceConfidence(Step):
     }
     makes: ClassVar[Kind | SameAs] = Kind.FOREGROUND
 
-    model: str = Field(
-        "",
-        description="The model that made the embedding: says the bandwidth and how overlapping frames are stored.",
-        json_schema_extra={"choices": "zoo.models"},
-    )
     bandwidth: float | None = Field(
         None,
         gt=0,
@@ -38,10 +34,6 @@ class InstanceConfidence(Step):
         description="Distance from an object's centre at which a pixel is not sure at all; by itself that of the "
         "model, 0.5 without a model.",
     )
-
-    def depends_on(self) -> str:
-        """Return what of the model's card decides the result."""
-        return decisive_card(self.model)
 
     def estimate(self, shape_vox: Shape3) -> Cost:
         """Count the points of the objects as float64."""

@@ -6,14 +6,14 @@ from collections.abc import Mapping
 from typing import ClassVar, Literal
 
 from plantseg_app.core.context import Context
-from plantseg_app.core.step import Cost, Field, Port, SameAs, Step
+from plantseg_app.core.step import Cost, Field, Port, SameAs
 from plantseg_app.core.volume import Kind, Shape3, Volume
 from plantseg_app.errors import InputError
-from plantseg_app.steps.cluster.embedding_clustering import EMBEDDING
-from plantseg_app.steps.cluster.embedding_model import decisive_card, embedding_model
+from plantseg_app.steps.cluster.embedding_clustering import EMBEDDING, EmbeddingStep
+from plantseg_app.steps.cluster.embedding_model import embedding_model
 
 
-class MergeClusters(Step):
+class MergeClusters(EmbeddingStep):
     """Join objects whose mean embeddings lie close together: those that touch, or all, also parts of a hidden object.
 
     Mends what a clustering has left in pieces. Objects keep the name of the first of their parts, or of the largest.
@@ -27,11 +27,6 @@ class MergeClusters(Step):
     }
     makes: ClassVar[Kind | SameAs] = Kind.LABELS
 
-    model: str = Field(
-        "",
-        description="The model that made the embedding: says how far apart its objects lie.",
-        json_schema_extra={"choices": "zoo.models"},
-    )
     distance: float | None = Field(
         None,
         gt=0,
@@ -43,10 +38,6 @@ class MergeClusters(Step):
         "touching",
         description="Which objects are joined: those that touch, or all, for networks that tell all objects apart.",
     )
-
-    def depends_on(self) -> str:
-        """Return what of the model's card decides the result."""
-        return decisive_card(self.model)
 
     def estimate(self, shape_vox: Shape3) -> Cost:
         """Count the embedding once more, and the search for touching objects."""
