@@ -1,14 +1,18 @@
-"""The object around one voxel of an embedding, for picking it with a click. Knows arrays alone.
+"""The object around one voxel of an embedding, for picking it with a click, and all that is like that voxel.
+
+Knows arrays alone.
 
 >>> embedding = np.zeros((1, 1, 6, 8), np.float32)
 >>> embedding[..., 5:] = 4
->>> box, mask = object_at(embedding, (0, 2, 6), limit=2.0)
+>>> box, mask = Embedded(embedding, bandwidth=0.5, separation=4.0).object_at((0, 2, 6))
 >>> box, int(mask.sum())
 ((slice(0, 1, None), slice(0, 6, None), slice(5, 8, None)), 18)
 """
 
 from __future__ import annotations
 
+import dataclasses
+import functools
 from collections.abc import Sequence
 from typing import Any
 
@@ -16,11 +20,120 @@ import numpy as np
 from numpy.typing import NDArray
 
 from plantseg_app.algorithms.blocks import Check, never_stop
-from plantseg_app.algorithms.frames import Slices
+from plantseg_app.algorithms.embedding_picture import likeness
+from plantseg_app.algorithms.frames import Slices, View, views_of
 from plantseg_app.errors import RequestError
 
 _FIRST_REACH = 24
 _ROUNDS = 4
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Embedded:
+    """An embedding with what is known of it.
+
+    Attributes
+    ----------
+    data
+        (C, Z, Y, X), or overlapping frames in layers (`plantseg_app.algorithms.frames`); may lie on the disk.
+    bandwidth
+        Distance within which embeddings of one object lie.
+    separation
+        Distance from which embeddings are those of different objects.
+    by_slice
+        Whether each slice was embedded by itself, so that objects end with it.
+    n_channels
+        Channels of one frame; None: there is one frame.
+    """
+
+    data: NDArray[Any]
+    bandwidth: float
+    separation: float
+    by_slice: bool = False
+    n_channels: int | None = None
+
+    @property
+    def shape_vox(self) -> tuple[int, int, int]:
+        """(Z, Y, X) of the image."""
+        z, y, x = self.data.shape[1:]
+        return z, y, x
+
+    @functools.cached_property
+    def _views(self) -> list[View]:
+        return views_of(self.data, self.n_channels)
+
+    def view_at(self, place: Sequence[int]) -> View:
+        """Return the frame in which a voxel lies deepest.
+
+        Raises
+        ------
+        RequestError
+            If it lies outside the image.
+        """
+
+        def depth(view: View) -> int:
+            pairs = zip(place, view.part, strict=True)
+            return min(min(at - part.start, part.stop - 1 - at) for at, part in pairs)
+
+        deepest = max(self._views, key=depth)
+        if depth(deepest) < 0:
+            raise RequestError(f"The place {tuple(place)} (Z, Y, X) lies outside the image of {self.shape_vox} voxels.")
+        return deepest
+
+    def object_at(
+        self, place: Sequence[int], alike: float = 1.0, check: Check = never_stop
+    ) -> tuple[Slices, NDArray[np.bool_]]:
+        """Return box and mask of the object at a voxel, as `object_at`; `alike` widens or narrows what belongs to it.
+
+        With 1, what lies nearer to the object than half of the way to another one belongs to it.
+
+        Raises
+        ------
+        RequestError
+            If the voxel lies outside the image.
+        """
+        view = self.view_at(place)
+        inner = [at - part.start for at, part in zip(place, view.part, strict=True)]
+        box, mask = object_at(view.embedding, inner, alike * self.separation / 2, self.by_slice, check)
+        z, y, x = (slice(a.start + b.start, a.stop + b.start) for a, b in zip(box, view.part, strict=True))
+        return (z, y, x), mask
+
+    def likeness_to(self, place: Sequence[int], box: Slices, step: int = 1) -> NDArray[np.float32]:
+        """Return how like a voxel those of a box are, float32 in [0, 1]; 0 outside its frame.
+
+        Parameters
+        ----------
+        place
+            Z, Y, X of the voxel.
+        box
+            Where.
+        step
+            Of Y and X, every n-th voxel.
+
+        Raises
+        ------
+        RequestError
+            If the voxel lies outside the image.
+        """
+        view = self.view_at(place)
+        inner = tuple(at - part.start for at, part in zip(place, view.part, strict=True))
+        anchor = np.asarray(view.embedding[(slice(None), *inner)], np.float32)
+        steps = (1, step, step)
+        result = np.zeros(
+            [len(range(part.start, part.stop, s)) for part, s in zip(box, steps, strict=True)], np.float32
+        )
+        there, here = [], []
+        for wanted, part, every in zip(box, view.part, steps, strict=True):
+            at = np.arange(wanted.start, wanted.stop, every)
+            known = np.flatnonzero((at >= part.start) & (at < part.stop))
+            if not len(known):
+                return result
+            first, last = int(known[0]), int(known[-1])
+            there.append(slice(first, last + 1))
+            here.append(slice(int(at[first]) - part.start, int(at[last]) - part.start + 1, every))
+        values = np.asarray(view.embedding[(slice(None), *here)])
+        result[tuple(there)] = likeness(values, anchor, self.bandwidth)
+        return result
 
 
 def object_at(

@@ -52,3 +52,18 @@ def move_to_layer(tissue: Tissue, cell: int, layer: int, name: int | None = None
     mask = tissue.planes[old][box] == cell
     yield Rename(old, box, cell, 0)
     yield Assign(layer, box, mask, (0, cell if name is None else name))
+
+
+def layer_free_at(tissue: Tissue, points: NDArray[np.int64]) -> int:
+    """Return the first layer that is background at points (N, 3) of the image.
+
+    Raises
+    ------
+    Refused
+        If there is a cell in each.
+    """
+    for layer, space in enumerate(tissue.planes):
+        if not space[tuple(points.T)].any():
+            return layer
+    met = tissue.cells_under(points)
+    raise Refused(f"The seed lies in cell {met[0]}; put it on background.")

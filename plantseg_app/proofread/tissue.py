@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 
 from plantseg_app.algorithms.blocks import tile
 from plantseg_app.algorithms.flooding import Spacing
+from plantseg_app.algorithms.picking import Embedded
 from plantseg_app.errors import InputError
 from plantseg_app.proofread.cell_index import Box, CellIndex, Entry, slab_shape
 from plantseg_app.proofread.delta import Delta
@@ -92,6 +93,8 @@ class Tissue:
         (Z, Y, X) labels, or None.
     nuclei
         (Z, Y, X) labels, or None.
+    embedding
+        Of every voxel, or None; see `take_embedding`.
     spacing
         Edge lengths of a voxel (z, y, x).
     touched, n_changed, n_kept
@@ -132,11 +135,27 @@ class Tissue:
                     "bring both to the same shape."
                 )
         self.boundary, self.superpixels, self.nuclei = boundary, superpixels, nuclei
+        self.embedding: Embedded | None = None
         self.spacing = spacing
         self.index = CellIndex(self.planes)
         self.marks: dict[int, Mark] = {}
         self.next_id = self.index.largest_id() + 1
         self.begin()
+
+    def take_embedding(self, embedding: Embedded) -> None:
+        """Let tools use the embedding of every voxel.
+
+        Raises
+        ------
+        InputError
+            If it is that of another image.
+        """
+        if embedding.shape_vox != self.shape_vox:
+            raise InputError(
+                f"The embedding has {embedding.shape_vox} voxels (Z, Y, X) but the labels have {self.shape_vox}; "
+                "bring both to the same shape."
+            )
+        self.embedding = embedding
 
     @property
     def shape_vox(self) -> tuple[int, int, int]:

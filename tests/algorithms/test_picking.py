@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from plantseg_app.algorithms.picking import object_at
+from plantseg_app.algorithms.picking import Embedded, object_at
 from plantseg_app.errors import Cancelled, RequestError
 
 
@@ -77,3 +77,28 @@ def test_places_outside_are_refused_and_it_can_be_stopped(scene):
 
     with pytest.raises(Cancelled):
         object_at(embedding, (4, 12, 8), 2.0, check=stop)
+
+
+def test_in_frames_the_frame_counts_in_which_the_place_lies_deepest():
+    layers = np.zeros((6, 1, 4, 12), np.float32)
+    layers[0, ..., :8], layers[1, ..., 2:6] = 1, 4
+    layers[3, ..., 4:], layers[5, ..., 8:10] = 2, 4
+    embedded = Embedded(layers, 0.5, 4.0, n_channels=2)
+    box, mask = embedded.object_at((0, 1, 4))
+    assert box == (slice(0, 1), slice(0, 4), slice(2, 6))
+    assert mask.all()
+    assert embedded.object_at((0, 1, 9))[0][2] == slice(8, 10)
+    like = embedded.likeness_to((0, 1, 3), (slice(0, 1), slice(0, 4), slice(0, 12)))
+    assert like[0, 0].round(2).tolist() == [0, 0, 1, 1, 1, 1, 0, 0, 0, 0, 0, 0]
+    with pytest.raises(RequestError, match="outside"):
+        embedded.object_at((0, 1, 12))
+
+
+def test_likeness_of_a_box_is_that_of_the_whole_there(scene):
+    embedding, labels = scene
+    embedded = Embedded(embedding, 0.5, 4.0)
+    whole = embedded.likeness_to((4, 12, 8), tuple(slice(0, size) for size in labels.shape))
+    assert whole[labels == 1].mean() > 0.7
+    assert whole[labels == 2].max() < 0.01
+    part = embedded.likeness_to((4, 12, 8), (slice(4, 5), slice(3, 30), slice(5, 100)), step=4)
+    np.testing.assert_array_equal(part, whole[4:5, 3:30:4, 5:100:4])

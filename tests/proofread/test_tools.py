@@ -6,9 +6,12 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
+from plantseg_app.algorithms.picking import Embedded
+from plantseg_app.errors import InputError
 from plantseg_app.proofread.refusal import Refused
 from plantseg_app.proofread.session import ProofreadSession
 from plantseg_app.proofread.tool import TOOLS
+from plantseg_app.proofread.tools.add_alike import AddAlike
 from plantseg_app.proofread.tools.cut import Cut
 from plantseg_app.proofread.tools.delete import Delete
 from plantseg_app.proofread.tools.grow import Grow
@@ -291,3 +294,46 @@ def test_every_tool_has_a_title_a_help_and_described_fields() -> None:
         assert tool.__doc__
         for name, field in tool.model_fields.items():
             assert field.description, (tool.id, name)
+
+
+def alike_scene() -> tuple[np.ndarray, Embedded]:
+    """Two objects beside each other on background, in an embedding."""
+    names = flat("......................", ".1111122222...........", ".1111122222...........", "......................")
+    values = np.array([[0, 0], [4, 0], [0, 4]], np.float32)
+    return names, Embedded(np.moveaxis(values[names], -1, 0), 0.5, 4.0)
+
+
+def test_what_is_alike_becomes_a_cell_and_other_cells_stay() -> None:
+    names, embedded = alike_scene()
+    labels = np.zeros_like(names)
+    labels[0, 1, 3] = 7
+    session = ProofreadSession(labels)
+    session.tissue.take_embedding(embedded)
+    edit = session.do(AddAlike(seed=(0, 2, 2)))
+    assert (edit.cells, edit.settings) == ((8,), {"alike": 1.0})
+    assert rows_of(labels)[1:3] == [".88788................", ".88888................"]
+    session.do(AddAlike(seed=(0, 1, 8)))
+    assert ((labels == 9) == (names == 2)).all()
+    session.undo()
+    assert not (labels == 9).any()
+    assert labels[0, 1, 3] == 7
+
+
+def test_adding_what_is_alike_refuses_cells_background_and_blindness() -> None:
+    names, embedded = alike_scene()
+    session = ProofreadSession(np.zeros_like(names))
+    with pytest.raises(Refused, match="needs an embedding"):
+        session.do(AddAlike(seed=(0, 2, 2)))
+    session.tissue.take_embedding(embedded)
+    with pytest.raises(Refused, match="background"):
+        session.do(AddAlike(seed=(0, 0, 0)))
+    with pytest.raises(Refused, match="outside"):
+        session.do(AddAlike(seed=(0, 9, 0)))
+    session.do(AddAlike(seed=(0, 2, 2)))
+    with pytest.raises(Refused, match="lies in cell 1"):
+        session.do(AddAlike(seed=(0, 2, 2)))
+    with pytest.raises(InputError, match="same shape"):
+        session.tissue.take_embedding(Embedded(np.zeros((2, 1, 3, 3), np.float32), 0.5, 4.0))
+    with pytest.raises(Refused, match="more than half"):
+        # Everything is alike now.
+        session.do(AddAlike(seed=(0, 1, 8), alike=4.0))

@@ -9,6 +9,7 @@ import numpy as np
 
 from plantseg_app.algorithms.flooding import flood, scale_sigma, smooth
 from plantseg_app.algorithms.nuclei import BOUNDARY_SIGMA
+from plantseg_app.proofread.layer_room import layer_free_at
 from plantseg_app.proofread.refusal import Refused
 from plantseg_app.proofread.tissue import Assign, Change, Tissue
 from plantseg_app.proofread.tool import Field, Points, Tool
@@ -36,7 +37,7 @@ class Grow(Tool):
         seed = self.seed[((self.seed >= 0) & (self.seed < tissue.shape_vox)).all(1)]
         if not len(seed):
             raise Refused("The seed lies outside the image.")
-        layer = self._free_layer(tissue, seed)
+        layer = layer_free_at(tissue, seed)
         steps = np.array(tissue.spacing) / min(tissue.spacing)
         reach = np.ceil(self.reach_vox / steps).astype(int) + 1
         low, high = np.maximum(seed.min(0) - reach, 0), np.minimum(seed.max(0) + reach + 1, tissue.shape_vox)
@@ -50,13 +51,6 @@ class Grow(Tool):
         if not grown.any():
             raise Refused("Nothing grew from the seed.")
         yield Assign(layer, (z, y, x), grown, (0, tissue.new_ids(1)[0]))
-
-    def _free_layer(self, tissue: Tissue, seed: np.ndarray[tuple[int, ...], np.dtype[np.int64]]) -> int:
-        for layer, space in enumerate(tissue.planes):
-            if not space[tuple(seed.T)].any():
-                return layer
-        met = tissue.cells_under(seed)
-        raise Refused(f"The seed lies in cell {met[0]}; put it on background.")
 
     def _beyond(
         self,

@@ -18,11 +18,14 @@ class EmbeddingModel(NamedTuple):
         Distance within which the embeddings of one object lie.
     separation
         Distance from which embeddings are those of different objects.
+    by_slice
+        Whether each slice was embedded by itself.
     """
 
     n_channels: int | None
     bandwidth: float | None
     separation: float | None
+    by_slice: bool = False
 
 
 def embedding_model(name: str) -> EmbeddingModel:
@@ -42,7 +45,7 @@ def embedding_model(name: str) -> EmbeddingModel:
     channels = [output.channels for output in family.outputs if output.kind is Kind.EMBEDDING]
     if not channels:
         raise RequestError(f"The model {name} makes no embedding; choose the model that made this one, or none.")
-    return EmbeddingModel(len(channels[0]), family.cluster_bandwidth, family.cluster_separation)
+    return EmbeddingModel(len(channels[0]), family.cluster_bandwidth, family.cluster_separation, family.is_2d)
 
 
 def decisive_card(name: str) -> str:
