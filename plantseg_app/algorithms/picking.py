@@ -72,8 +72,8 @@ class Embedded:
         """
 
         def depth(view: View) -> int:
-            pairs = zip(place, view.part, strict=True)
-            return min(min(at - part.start, part.stop - 1 - at) for at, part in pairs)
+            margins = [(at - part.start, part.stop - 1 - at) for at, part in zip(place, view.part, strict=True)]
+            return int(min(min(pair) for pair in margins))
 
         deepest = max(self._views, key=depth)
         if depth(deepest) < 0:
@@ -98,8 +98,17 @@ class Embedded:
         z, y, x = (slice(a.start + b.start, a.stop + b.start) for a, b in zip(box, view.part, strict=True))
         return (z, y, x), mask
 
-    def likeness_to(self, place: Sequence[int], box: Slices, step: int = 1) -> NDArray[np.float32]:
-        """Return how like a voxel those of a box are, float32 in [0, 1]; 0 outside its frame.
+    def _anchor(self, view: View, place: tuple[int, ...]) -> NDArray[np.float32]:
+        """Return the embedding of a voxel, averaged over those beside it on its slice that are of the same object."""
+        own = np.asarray(view.embedding[(slice(None), *place)], np.float32)
+        z, y, x = place
+        around = (slice(z, z + 1), slice(max(y - 1, 0), y + 2), slice(max(x - 1, 0), x + 2))
+        values = np.asarray(view.embedding[(slice(None), *around)], np.float32).reshape(len(own), -1)
+        near = np.linalg.norm(values - own[:, None], axis=0) <= self.separation / 2
+        return np.asarray(values[:, near].mean(1))
+
+    def likeness_to(self, place: Sequence[int], box: Slices, steps: Sequence[int] = (1, 1, 1)) -> NDArray[np.float32]:
+        """Return how like a voxel and its surroundings those of a box are, float32 in [0, 1]; 0 outside its frame.
 
         Parameters
         ----------
@@ -107,8 +116,8 @@ class Embedded:
             Z, Y, X of the voxel.
         box
             Where.
-        step
-            Of Y and X, every n-th voxel.
+        steps
+            Of Z, Y and X, every n-th voxel.
 
         Raises
         ------
@@ -117,8 +126,7 @@ class Embedded:
         """
         view = self.view_at(place)
         inner = tuple(at - part.start for at, part in zip(place, view.part, strict=True))
-        anchor = np.asarray(view.embedding[(slice(None), *inner)], np.float32)
-        steps = (1, step, step)
+        anchor = self._anchor(view, inner)
         result = np.zeros(
             [len(range(part.start, part.stop, s)) for part, s in zip(box, steps, strict=True)], np.float32
         )

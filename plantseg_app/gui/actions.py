@@ -92,6 +92,10 @@ ACTIONS: tuple[Action, ...] = (
         "toggle_3d", "2D or &3D", "Ctrl+D", "Change between one slice and the whole volume.", _VIEW, "toggle-3d", True
     ),
     Action(
+        "likeness", "Li&keness under the cursor", "Ctrl+L", "Show which pixels a network finds like the one under the "
+        "cursor.", _VIEW, "likeness",
+    ),
+    Action(
         "log", "&Log", "Ctrl+Shift+L", "Show or hide what the program has noted.", _VIEW, "log", begins_group=True
     ),
     Action("previous_page", "&Previous step", "Alt+Left", "Go back to the step before.", _STEPS, "previous"),
@@ -100,6 +104,10 @@ ACTIONS: tuple[Action, ...] = (
         "preview", "Pre&view", "Ctrl+P", "Run the steps on what is visible.", _STEPS, "preview", True, begins_group=True
     ),
     Action("run", "&Run", "Ctrl+R", "Run the steps on the whole image.", _STEPS, "run", True),
+    Action(
+        "pick_objects", "Pick &objects", "Ctrl+K", "Make cells of objects of an embedding by clicking them.", _STEPS,
+        "alike",
+    ),
     Action("cancel", "&Cancel", "Esc", "Stop what is running; finished steps are kept.", _STEPS, "cancel", True),
     Action("look", "Mo&ve the view", "V", "Move and zoom; no tool is in hand.", PROOFREAD, "look", True, is_tool=True),
     Action(
@@ -128,6 +136,10 @@ ACTIONS: tuple[Action, ...] = (
     Action(
         "grow", "&Grow a cell", "G", "Click inside a missing cell; it grows up to its boundary.", PROOFREAD, "grow",
         True, is_tool=True,
+    ),
+    Action(
+        "alike", "Add an alike ob&ject", "Q", "Click an object of an embedding to add it as a cell.", PROOFREAD,
+        "alike", True, is_tool=True,
     ),
     Action(
         "paint", "&Paint", "P", "Enlarge the cell in which the stroke begins.", PROOFREAD, "paint", True, is_tool=True

@@ -78,6 +78,8 @@ class Commands(QObject):
             "next_page": lambda: window.turn_page(1),
             "preview": lambda: window.page.preview(),
             "run": lambda: window.page.run(),
+            "pick_objects": window.pick_objects,
+            "likeness": lambda: window.page.toggle_likeness(),
             "cancel": self.cancel,
             **{
                 action.key: functools.partial(window.proofreading.act, action.key)

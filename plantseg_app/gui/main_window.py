@@ -32,6 +32,7 @@ from plantseg_app.gui.closing import Closing
 from plantseg_app.gui.commands import Commands
 from plantseg_app.gui.document import Document
 from plantseg_app.gui.document_layers import DocumentLayers
+from plantseg_app.gui.embedding_pictures import EmbeddingPictures
 from plantseg_app.gui.error_dialog import ErrorDialog
 from plantseg_app.gui.known_files import KnownFiles
 from plantseg_app.gui.loader import Loader
@@ -89,7 +90,7 @@ class MainWindow(QMainWindow):
         self.style_sheet = Style(_application())
         self.viewer: Viewer = Viewer(self.style_sheet.theme, Beside(self))
         self.viewer.when_started(self.style_sheet.refresh)
-        self.layers = DocumentLayers(self.document, self.viewer)
+        self.layers = DocumentLayers(self.document, self.viewer, EmbeddingPictures(self.viewer, self.beside))
         self.runner = QtRunner(self.keeper.session.folder, self, warm=warm)
         self.run_bar = RunBar()
         self.control = RunControl(self.document, self.runner, self.run_bar, self)
@@ -111,6 +112,7 @@ class MainWindow(QMainWindow):
             folder=self.keeper.session.folder,
             keep=self.keeper.keep,
             go_to=self.go_to,
+            pick_objects=self.pick_objects,
         )
         self.pages: list[Page] = [page(self.bench) for page in PAGES]
         self.areas: list[Area] = [area(self.bench) for area in AREAS]
@@ -236,6 +238,12 @@ class MainWindow(QMainWindow):
         """Open the page with this title, or the one that has to be done before it."""
         index = [page.title for page in self.pages].index(title)
         self._open_page(min(index, self._reachable()))
+
+    def pick_objects(self) -> None:
+        """Open the page on which objects of an embedding are clicked, with the tool for it in hand."""
+        self.go_to(self.proofreading.title)
+        if self.page is self.proofreading:
+            self.proofreading.pick_objects()
 
     def turn_page(self, by: int) -> None:
         """Open the next page (1) or the one before (-1), as far as they are within reach."""

@@ -25,6 +25,8 @@ Box = tuple[slice, slice, slice]
 # Perceptually even and safe for colour-blind eyes.
 COLORMAPS = {Kind.RAW: "gray", Kind.BOUNDARY: "magma", Kind.FOREGROUND: "viridis", Kind.NUCLEI: "cividis"}
 _LABELS_OPACITY, _MAP_OPACITY = 0.5, 0.7
+_SPOTLIGHT = ((0.0, 0.0, 0.0, 0.6), (1.0, 0.69, 0.0, 0.45))
+"""Red, green, blue and opacity where a spotlight does not fall and where it does."""
 _DRAWING = "drawing"
 # Under this key a plane or channel says whose it is.
 _PART_OF = "plantseg-app part of"
@@ -59,6 +61,19 @@ class Viewer(Canvas):
         """Show a plain array (Z, Y, X), such as a map that is still growing or a preview of a crop."""
         self._put(name, data, kind, grid, True)
 
+    def show_spotlight(self, data: NDArray[Any], grid: Grid, name: str) -> None:
+        """Darken what lies below where `data` (Z, Y, X) is 0 and tint it where it is 1; controls and keys stay."""
+        chosen = self.model.layers.selection.active
+        self._put(name, data, Kind.FOREGROUND, grid, True)
+        layer = self._find(name)
+        if _is_image(layer) and layer.colormap.name != "spotlight":
+            from napari.utils.colormaps import Colormap
+
+            layer.colormap = Colormap(_SPOTLIGHT, name="spotlight")
+            layer.opacity = 1.0
+        if chosen is not None and chosen in self.model.layers and self.model.layers.selection.active is not chosen:
+            self.model.layers.selection.active = chosen
+
     def show_categories(self, data: NDArray[Any], grid: Grid, name: str, colours: Mapping[int, str]) -> None:
         """Show whole numbers (Z, Y, X), each in its own colour ("#rrggbb"); those without one are not seen."""
         self.show_array(data, Kind.LABELS, grid, name)
@@ -70,6 +85,12 @@ class Viewer(Canvas):
             table |= dict(colours.items())
             layer.colormap = DirectLabelColormap(color_dict=table)
             layer.opacity = _MAP_OPACITY
+
+    def show_colours(self, data: Any, grid: Grid, name: str) -> None:
+        """Show colours (Z, Y, X, 3) uint8, or what computes them where it is indexed, in place of the layer `name`."""
+        from napari.layers import Image
+
+        self._put_layers(name, grid, True, lambda common: [Image(data, rgb=True, **common)])
 
     def refresh(self, name: str) -> None:
         """Draw the layer `name` again, because its array was filled further."""
@@ -199,6 +220,10 @@ class Viewer(Canvas):
             old.scale, old.translate, old.visible = grid.scale, grid.translate, visible
             old.data = data
             return
+        self._put_layers(name, grid, visible, lambda common: self._layers_for(data, kind, common))
+
+    def _put_layers(self, name: str, grid: Grid, visible: bool, make: Callable[[dict[str, Any]], list[Layer]]) -> None:
+        """Put layers in the place of those of this name, or on top."""
         planes = self._planes(name)
         at = self.model.layers.index(planes[0]) if planes else len(self.model.layers)
         for plane in planes:
@@ -211,8 +236,9 @@ class Viewer(Canvas):
             "units": (unit,) * 3,
             "visible": visible,
         }
-        for number, layer in enumerate(self._layers_for(data, kind, common)):
-            if data.ndim == 4:
+        made = make(common)
+        for number, layer in enumerate(made):
+            if layer.name != name:
                 layer.metadata[_PART_OF] = name
             self.model.add_layer(layer)
             self.model.layers.move(len(self.model.layers) - 1, min(at + number, len(self.model.layers) - 1))
@@ -293,7 +319,8 @@ class Viewer(Canvas):
         layer = self._find(name)
         if layer is None:
             return None
-        shape = layer.data.shape[-3:]
+        # Colours have their channels last.
+        shape = layer.data.shape[: layer.ndim]
         if self.is_3d:
             return tuple(slice(0, n) for n in shape)  # type: ignore[return-value]
         corners = layer.corner_pixels

@@ -54,6 +54,8 @@ class Workbench:
         Writes a volume into the session, so that tasks and the next start find it.
     go_to
         Opens the page of the wizard with this title.
+    pick_objects
+        Opens the page where objects of an embedding are clicked to make cells of them.
     """
 
     document: Document
@@ -70,3 +72,4 @@ class Workbench:
     folder: Path
     keep: Callable[[Volume], VolumeRef]
     go_to: Callable[[str], None]
+    pick_objects: Callable[[], None]

@@ -22,6 +22,7 @@ from plantseg_app.algorithms.layers import with_spare_plane
 from plantseg_app.core.volume import Kind, Volume
 from plantseg_app.errors import InputError, ResourceError
 from plantseg_app.gui.document import Document, Result
+from plantseg_app.gui.embedded import OpenEmbedding, open_embedding
 from plantseg_app.proofread.journal import Conflict, journal_path
 from plantseg_app.proofread.session import ProofreadSession
 from plantseg_app.run.store import VolumeRef, VolumeStore
@@ -66,6 +67,8 @@ class Beginning:
         Maps of the same shape, or None.
     superpixels
         Where the regions are of which the cells were made, or None.
+    embedding
+        Of the same shape, or None.
     """
 
     cells: Volume
@@ -75,6 +78,7 @@ class Beginning:
     boundary: Volume | None = None
     nuclei: Volume | None = None
     superpixels: VolumeRef | None = None
+    embedding: OpenEmbedding | None = None
 
     def begin(self, store: VolumeStore) -> Begun:
         """Return the session; slow.
@@ -123,13 +127,16 @@ class Beginning:
             # The cache may have made room since.
             with contextlib.suppress(InputError):
                 superpixels = store.open(self.superpixels).data
-        return ProofreadSession(
+        session = ProofreadSession(
             labels,
             boundary=None if self.boundary is None else self.boundary.data,
             superpixels=superpixels if _fits(superpixels, self.cells) else None,
             nuclei=None if self.nuclei is None else self.nuclei.data,
             spacing=self.cells.spacing,
         )
+        if self.embedding is not None:
+            session.tissue.take_embedding(self.embedding.look_up())
+        return session
 
     def _journals(self) -> Iterator[Path]:
         """Yield where the journal may be, the usual place first, at last one that is not there yet."""
@@ -154,6 +161,9 @@ def beginning_of(document: Document, cells: Result, folder: Path) -> Beginning:
     maps += [image.volume for image in document.images.values()]
     fitting = [volume for volume in maps if volume.shape_vox == cells.volume.shape_vox and volume.data.ndim == 3]
     boundary = next((volume for volume in fitting if volume.kind is Kind.BOUNDARY), None)
+    embedding = open_embedding(document)
+    if embedding is not None and embedding.volume.shape_vox != cells.volume.shape_vox:
+        embedding = None
     is_read_whole = opened is not None and opened.volume is cells.volume and cells.volume.place is None
     return Beginning(
         cells=cells.volume,
@@ -162,6 +172,7 @@ def beginning_of(document: Document, cells: Result, folder: Path) -> Beginning:
         folder=folder,
         boundary=boundary,
         superpixels=document.superpixels,
+        embedding=embedding,
     )
 
 

@@ -17,6 +17,7 @@ from PySide6.QtCore import QObject, Signal
 from plantseg_app.errors import PlantSegError
 from plantseg_app.gui.document import Result
 from plantseg_app.gui.geometry import grid_of
+from plantseg_app.gui.likeness import Likeness
 from plantseg_app.gui.proofreading.beginning import Begun, beginning_of
 from plantseg_app.gui.proofreading.hand import Hand
 from plantseg_app.gui.proofreading.overlay import Overlay
@@ -75,6 +76,7 @@ class Corrections(QObject):
         self._n_kept = 0
         self.is_keeping = False
         self._overlay: Overlay | None = None
+        self._likeness = Likeness(bench.viewer, self)
         bench.document.file_written.connect(self._note_written)
 
     # ------------------------------------------------------------------------------------------------ begin and end
@@ -166,9 +168,23 @@ class Corrections(QObject):
         self.hand.told.connect(self.told)
         self.hand.refused.connect(self.refused)
         self.hand.changed.connect(self.changed)
+        self.hand.changed.connect(self._show_likeness)
         self.hand.changed.connect(lambda: self._hover(self.pointer.spot if self.pointer else None))
 
+    def _show_likeness(self) -> None:
+        """Show what is like the pixel under the cursor while the tool that adds it is in hand."""
+        if self.hand is None or self.session is None or self.base is None:
+            return
+        wanted = self.hand.tool.key == "alike" and not self.is_keeping
+        embedded = self.session.tissue.embedding if wanted else None
+        if embedded is None:
+            self._likeness.stop()
+        elif not self._likeness.is_on:
+            layer = self.bench.viewer.labels_planes(CORRECTED)[-1].name
+            self._likeness.start(embedded, grid_of(self.base.volume), layer)
+
     def _put_away(self) -> None:
+        self._likeness.stop()
         if self.hand is not None and self.pointer is not None and self._overlay is not None:
             hand, pointer, overlay = self.hand, self.pointer, self._overlay
             self.hand = self.pointer = self._overlay = None

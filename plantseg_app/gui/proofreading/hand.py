@@ -361,4 +361,4 @@ class Hand(QObject):
 
     def _grow(self, stroke: _Stroke, _shift: bool) -> None:
         self._redraw()
-        self._ask("grow", {"seed": stroke.way[-1:], **self.options.get(self.tool.key, {})})
+        self._ask(self.tool.makes, {"seed": stroke.way[-1:], **self.options.get(self.tool.key, {})})

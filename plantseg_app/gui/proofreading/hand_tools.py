@@ -93,6 +93,10 @@ HAND_TOOLS: dict[str, HandTool] = {
             "Paint the cell on some of its slices, then press Return: the slices between are filled.", ("over_cells",),
         ),
         HandTool("grow", "grow", Gesture.SEED, "Click background inside the missing cell.", ("reach_vox",)),
+        HandTool(
+            "alike", "add-alike", Gesture.SEED,
+            "Click an object to add it. What is like the pixel under the cursor lights up.", ("alike",),
+        ),
         HandTool("paint", "paint", Gesture.BRUSH, "Begin the stroke in the cell that is too small.", ("over_cells",)),
         HandTool(
             "erase", "erase", Gesture.BRUSH,

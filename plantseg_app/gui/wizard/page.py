@@ -98,6 +98,10 @@ class Page(QWidget):
         """Make the change again that was taken back last."""
         self.bench.tell("There is nothing to redo here; corrections are made on the page Proofread.")
 
+    def toggle_likeness(self) -> None:
+        """Show which pixels of an embedding are like the one under the cursor, or no longer, where the page can."""
+        self.bench.tell(f"The page {self.title} shows no likeness; Predict and Segment do.")
+
     def refresh(self) -> None:
         """Show the document and the runner as they are now."""
 

@@ -11,6 +11,7 @@ from PySide6.QtWidgets import QComboBox, QHBoxLayout, QLabel, QVBoxLayout, QWidg
 from plantseg_app.core.volume import Volume
 from plantseg_app.core.workflow import Workflow
 from plantseg_app.errors import PlantSegError, RequestError
+from plantseg_app.gui.embedding_panel import EmbeddingPanel
 from plantseg_app.gui.forms.choices import CHOICES
 from plantseg_app.gui.forms.fold import Fold
 from plantseg_app.gui.forms.step_form import StepForm
@@ -110,6 +111,7 @@ class PredictPage(Page):
         self.done = sentence()
         self.run_button = button("&Predict", "Run the network, and what comes before it, on the image.", main=True)
         self.nothing = sentence()
+        self.embedding = EmbeddingPanel(self.bench)
         self.next_button = button("&Go on to Segment", "Open the next page.", main=True)
         self.form: StepForm[Any] | None = None
         self._form_hides: frozenset[str] = frozenset()
@@ -136,6 +138,7 @@ class PredictPage(Page):
         inner.addWidget(self.done)
         self.column.addWidget(self.content)
         self.column.addWidget(self.nothing)
+        self.column.addWidget(self.embedding)
         self.column.addStretch(1)
         self.footer.addWidget(self.run_button)
         self.footer.addWidget(self.next_button)
@@ -147,10 +150,16 @@ class PredictPage(Page):
         self._is_open = False
         self._wanted = ""
         self._rest.stop()
+        self.embedding.put_away()
+
+    def toggle_likeness(self) -> None:
+        """Show which pixels are like the one under the cursor, or no longer."""
+        self.embedding.toggle()
 
     def refresh(self) -> None:
         """Show the document and the runner as they are now."""
         self._is_open = True
+        self.embedding.refresh()
         workflow = self.document.workflow
         step = predict_step(workflow)
         self.content.setVisible(step is not None)

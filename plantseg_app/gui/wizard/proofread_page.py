@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
+import numpy as np
 from pydantic import BaseModel, ConfigDict, create_model
 from PySide6.QtCore import QPoint, Qt, Signal
 from PySide6.QtGui import QCursor, QGuiApplication
 from PySide6.QtWidgets import QCheckBox, QFormLayout, QHBoxLayout, QSlider, QToolTip, QVBoxLayout, QWidget
 
+from plantseg_app.core.volume import Kind
 from plantseg_app.gui.actions import ACTIONS
+from plantseg_app.gui.document import Result
+from plantseg_app.gui.embedded import open_embedding
 from plantseg_app.gui.forms.step_form import StepForm
 from plantseg_app.gui.proofreading.corrections import Corrections
 from plantseg_app.gui.proofreading.hand_tools import HAND_TOOLS, HandTool
@@ -20,6 +24,7 @@ from plantseg_app.gui.workbench import Workbench
 from plantseg_app.proofread.progress import progress_of
 from plantseg_app.proofread.tool import TOOLS
 
+BY_HAND = "cells by hand"
 _REFUSAL_MS = 4000
 _BRUSH_STEP = 1.25
 
@@ -48,13 +53,19 @@ class ProofreadPage(Page):
         self.start_button = button("&Correct these cells", "Make a copy of the cells that can be corrected.", main=True)
         self.start_button.clicked.connect(self.start)
         self.panel = self._build_panel()
-        for widget in (self.about, self.start_button, self.panel):
+        self.blank_button = button(
+            "Start &without cells", "Begin with an empty image, to draw or to pick each cell by hand.", main=True
+        )
+        self.blank_button.clicked.connect(self.start_without_cells)
+        for widget in (self.about, self.start_button, self.blank_button, self.panel):
             self.column.addWidget(widget)
         self.column.addStretch(1)
+        self._key_wanted = ""
         self._shown: tuple[bool, str, bool] | None = None
         for key, told in (("told", self._tell), ("refused", self._refuse), ("hovered", self._show_spot)):
             getattr(self.corrections, key).connect(told)
         self.corrections.changed.connect(self.refresh)
+        self.corrections.changed.connect(self._take_wanted)
 
     def _build_panel(self) -> QWidget:
         panel = QWidget()
@@ -127,10 +138,13 @@ class ProofreadPage(Page):
             corrections.end()
         editing = self.is_correcting
         self.panel.setVisible(editing)
-        self.start_button.setVisible(not editing)
         self.start_button.setEnabled(cells is not None and not corrections.is_beginning)
+        self.start_button.setVisible(not editing and cells is not None)
+        self.blank_button.setVisible(not editing and cells is None and self.document.main_image is not None)
         if cells is None:
-            self.about.setText("There are no cells yet: segment the image first, or open labels.")
+            self.about.setText(
+                "There are no cells yet: segment the image first, open labels, or make each cell by hand."
+            )
         elif corrections.is_beginning:
             self.about.setText("Getting the cells ready …")
         elif not editing:
@@ -180,6 +194,42 @@ class ProofreadPage(Page):
         if cells is not None:
             self.corrections.begin(cells)
 
+    def start_without_cells(self) -> None:
+        """Begin with an empty image."""
+        image, embedding = self.document.main_image, open_embedding(self.document)
+        if image is None or self.document.cells is not None:
+            return
+        like = image.volume if embedding is None else embedding.volume
+        for name in self.document.results:
+            # A map would hide which cells there are already.
+            self.bench.viewer.set_visible(name, False)
+        empty = like.replace(data=np.zeros(like.shape_vox, np.uint32), kind=Kind.LABELS)
+        self.document.set_result(Result(BY_HAND, empty, self.document.workflow, self.document.inputs_in_words()))
+        self.start()
+
+    def pick_objects(self) -> None:
+        """Take the tool that adds objects of the embedding, as soon as correcting has begun."""
+        if open_embedding(self.document) is None:
+            self.bench.tell("There is no embedding; run a network that makes one, on the page Predict.")
+            return
+        self._key_wanted = "alike"
+        if self.is_correcting:
+            self._take_wanted()
+        elif self.document.cells is None:
+            self.start_without_cells()
+        else:
+            self.start()
+
+    def _take_wanted(self) -> None:
+        key, hand = self._key_wanted, self.corrections.hand
+        if not key or hand is None:
+            return
+        self._key_wanted = ""
+        if self.can_act(key):
+            hand.use(key)
+        else:
+            self._refuse("The embedding does not fit these cells: both need the same number of voxels.")
+
     def act(self, key: str) -> None:
         """Do what an action of the menu Proofread says."""
         hand = self.corrections.hand
@@ -201,7 +251,8 @@ class ProofreadPage(Page):
             return False
         if key == "apply":
             return hand.can_apply
-        return True
+        session = self.corrections.session
+        return key != "alike" or (session is not None and session.tissue.embedding is not None)
 
     @property
     def key_in_hand(self) -> str:

@@ -12,6 +12,7 @@ from plantseg_app.core.describe import describe_fields
 from plantseg_app.core.step import Step
 from plantseg_app.errors import PlantSegError, RequestError
 from plantseg_app.gui.comparison import ComparisonPanel
+from plantseg_app.gui.embedding_panel import EmbeddingPanel
 from plantseg_app.gui.forms.fold import Fold
 from plantseg_app.gui.forms.step_form import StepForm
 from plantseg_app.gui.partition_preview import PartitionPreviewer
@@ -56,7 +57,8 @@ class SegmentPage(Page):
         self.run_button.clicked.connect(self.run)
         self.result_label = sentence()
         self.comparison = ComparisonPanel(bench)
-        for widget in (self.result_label, self.comparison):
+        self.embedding = EmbeddingPanel(bench)
+        for widget in (self.result_label, self.embedding, self.comparison):
             self.column.addWidget(widget)
         self.column.addStretch(1)
         self.footer.addWidget(self.run_button)
@@ -94,6 +96,11 @@ class SegmentPage(Page):
     def leave(self) -> None:
         """Take the preview away; it belongs to this page."""
         self.previewer.clear()
+        self.embedding.put_away()
+
+    def toggle_likeness(self) -> None:
+        """Show which pixels are like the one under the cursor, or no longer."""
+        self.embedding.toggle()
 
     def enter(self) -> None:
         """Show the preview again, if it was on."""
@@ -114,6 +121,7 @@ class SegmentPage(Page):
         self.run_button.setEnabled(bool(self.document.images) and not self.bench.runner.is_busy)
         cells = self.document.cells
         self.result_label.setText("" if cells is None else f"<b>{cells.cells_in_words}</b> in “{cells.name}”.")
+        self.embedding.refresh()
         self.comparison.refresh()
 
     # ------------------------------------------------------------------------------------------------ methods

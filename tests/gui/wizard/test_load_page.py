@@ -44,6 +44,7 @@ def page(qtbot: QtBot, loading: SimpleNamespace) -> Any:
         folder=Path(),
         keep=never,  # type: ignore[arg-type]
         go_to=lambda title: None,
+        pick_objects=lambda: None,
         preferences=PreferenceStore(),
     )
     page = LoadPage(bench)
