@@ -98,9 +98,9 @@ class Embedded:
         z, y, x = (slice(a.start + b.start, a.stop + b.start) for a, b in zip(box, view.part, strict=True))
         return (z, y, x), mask
 
-    def _anchor(self, view: View, place: tuple[int, ...]) -> NDArray[np.float32]:
+    def _anchor(self, view: View, place: Sequence[int]) -> NDArray[np.float32]:
         """Return the embedding of a voxel, averaged over those beside it on its slice that are of the same object."""
-        own = np.asarray(view.embedding[(slice(None), *place)], np.float32)
+        own = np.asarray(view.embedding[:, place[0], place[1], place[2]], np.float32)
         z, y, x = place
         around = (slice(z, z + 1), slice(max(y - 1, 0), y + 2), slice(max(x - 1, 0), x + 2))
         values = np.asarray(view.embedding[(slice(None), *around)], np.float32).reshape(len(own), -1)
