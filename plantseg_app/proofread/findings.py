@@ -209,12 +209,17 @@ def _within(
     inside: NDArray[np.bool_], boundary: NDArray[np.float32] | None, spacing: tuple[float, ...], scale: Scale
 ) -> tuple[float, float, float]:
     """Return the evidence in the core of a cell and along the strongest wall in it, and how narrow its waist is."""
-    from edt import edt
+    from bioimage_cpp.distance import distance_transform
 
     coarse = tuple(slice(None, None, step) for step in scale.steps)
     body = np.ascontiguousarray(inside[coarse])
     lengths = tuple(step * length / min(spacing) for step, length in zip(scale.steps, spacing, strict=True))
-    depth = np.asarray(edt(body, anisotropy=lengths, parallel=1))
+    # Without an end there is no distance to it.
+    depth = (
+        np.full(body.shape, float(sum(body.shape)), np.float32)
+        if body.all()
+        else np.asarray(distance_transform(body, sampling=list(lengths)), np.float32)
+    )
     waist = _waist(depth, body, lengths)
     if boundary is None:
         return math.nan, math.nan, waist
@@ -222,10 +227,10 @@ def _within(
     core = depth > max(_RIM_VOX, _RIM_SHARE * float(depth.max(initial=0)))
     if not core.any():
         return math.nan, math.nan, waist
-    seeding, relief = (
-        np.ascontiguousarray(smooth(boundary, scale_sigma(sigma, spacing))[coarse])
-        for sigma in (scale.sigma, BOUNDARY_SIGMA)
-    )
+    relief = np.ascontiguousarray(smooth(boundary, scale_sigma(BOUNDARY_SIGMA, spacing))[coarse])
+    # Widths of Gaussians that follow each other add up as squares.
+    further = math.sqrt(max(scale.sigma**2 - BOUNDARY_SIGMA**2, 0.0))
+    seeding = smooth(relief, tuple(further / length for length in lengths))
     values = np.ascontiguousarray(boundary[coarse])
     wall = _strongest_wall(_basins(seeding, relief, core), values, int(np.count_nonzero(core)))
     return float(values[core].mean()), wall, waist

@@ -59,11 +59,11 @@ class Grow(Tool):
         steps: np.ndarray[tuple[int, ...], np.dtype[np.float64]],
     ) -> np.ndarray[tuple[int, ...], np.dtype[np.bool_]]:
         """Return which voxels are farther from all seeds than the reach."""
-        from edt import edt
+        from bioimage_cpp.distance import distance_transform
 
         away = np.ones(shape, bool)
         away[tuple(seed.T)] = False
-        return np.asarray(edt(away, anisotropy=tuple(steps), parallel=1) > self.reach_vox)
+        return np.asarray(distance_transform(away, sampling=steps.tolist()) > self.reach_vox)
 
     @property
     def words(self) -> str:
