@@ -68,8 +68,8 @@ def _fine_tune(
     files = [
         StackFiles(**_write(part, image, folder, name)) for part, name in ((learned, "learn"), (held_out, "judge"))
     ]
-    is_2d = find_model(arguments.fine_tune).card.network_family().is_2d
-    settings = fine_tune_settings(arguments.fine_tune, str(arguments.model_output.resolve()), files[0], is_2d)
+    family = find_model(arguments.fine_tune).card.network_family()
+    settings = fine_tune_settings(arguments.fine_tune, str(arguments.model_output.resolve()), files[0], family)
     told, cancel, events = RunnerEvents(), threading.Event(), TrainEvents()
     context = RunContext(told, cancel, arguments.device, arguments.threads)
 

@@ -14,6 +14,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,6 +37,10 @@ from plantseg_app.train.settings import (
     ValidationSettings,
 )
 from plantseg_app.train.suggest import suggested_rate, suited_patches
+
+if TYPE_CHECKING:
+    # torch takes long to import.
+    from plantseg_app.networks.family import NetworkFamily
 
 _STEPS = 300
 _JUDGED_TIMES = 4
@@ -95,7 +100,9 @@ class FineTuned:
         )
 
 
-def fine_tune_settings(model: str, output: str, training: StackFiles, is_2d: bool = False) -> TrainSettings:
+def fine_tune_settings(
+    model: str, output: str, training: StackFiles, family: NetworkFamily | None = None
+) -> TrainSettings:
     """Return settings for a short training that begins with a model, to be changed where wanted.
 
     Parameters
@@ -106,14 +113,19 @@ def fine_tune_settings(model: str, output: str, training: StackFiles, is_2d: boo
         Folder of the new model.
     training
         The files of what is learned from.
-    is_2d
-        Whether the network sees single slices.
+    family
+        Of the model's network, for patches that suit it; a 3D one by default.
     """
     base = TrainSettings(output=output, start_from=model)
+    patches = base.patches
+    if family is not None:
+        patches = suited_patches(patches, family.is_2d, family.learns_overlaps)
+        if family.frame_vox is not None:
+            patches = patches.model_copy(update={"shape_vox": family.frame_vox})
     return base.model_copy(
         update={
             "data": DataSettings(train=(training,)),
-            "patches": suited_patches(base.patches, is_2d),
+            "patches": patches,
             "optimiser": OptimiserSettings(rate=suggested_rate(fine_tunes=True)),
             "schedule": ScheduleSettings(warmup_steps=_STEPS // 10),
             "stopping": StoppingSettings(steps=_STEPS),

@@ -119,3 +119,29 @@ def test_the_score_asks_only_for_the_cells_that_are_known(
     assert best.seg == 1.0
     assert judge("any", held, one_blob).seg < 0.5
     assert judge("any", held, one_blob).n_found <= 1
+
+
+def test_the_family_for_sparse_objects_learns_from_the_same_files(
+    tmp_path: Path, files: tuple[StackFiles, StackFiles]
+) -> None:
+    settings = TrainSettings.from_plain(
+        {
+            "output": str(tmp_path / "sparse"),
+            "family": {
+                "kind": "spoco",
+                "dimensions": "3D",
+                "feature_maps": [8, 16],
+                "embedding_channels": 4,
+                "foreground": "none",
+            },
+            "data": {"train": [files[0].model_dump()], "validation": [files[1].model_dump()]},
+            "patches": {"shape_vox": [8, 32, 32]},
+            "stopping": {"steps": 2},
+            "validation": {"every": 2},
+            "device": "cpu",
+            "precision": "float32",
+        }
+    )
+    result = train(settings, QuietContext("cpu", 1))
+    assert result.model is not None
+    assert np.isfinite(result.score)
