@@ -1,4 +1,4 @@
-"""The tasks that bring models to this machine: download one, or make one of a person's own files.
+"""The tasks that bring models to this machine and from it: download, add, export, and the list of a collection.
 
 >>> from plantseg_app.zoo.offers import find_offer
 >>> DownloadModel(find_offer("generic_confocal_3D_unet")).title
@@ -9,9 +9,14 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from plantseg_app.run.desk import Desk, Task
 from plantseg_app.zoo.offers import Offer
+from plantseg_app.zoo.questions import NO_ANSWERS, Answers, SourceFile, SourceQuestion
+
+if TYPE_CHECKING:
+    from plantseg_app.zoo.bioimageio.collection import Collection
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,22 +50,93 @@ class AddModel(Task):
     """Make a model of a person's own files, under an id that is free."""
 
     source: Path
+    answers: Answers = NO_ANSWERS
 
     @property
     def title(self) -> str:  # type: ignore[override]
         """What is being done."""
         return f"Adding {self.source.name}"
 
-    def run(self, desk: Desk) -> str:
-        """Return the id of the model."""
+    def run(self, desk: Desk) -> str | SourceAsked:
+        """Return the id of the model, or what a person has to decide before it can be one."""
         from plantseg_app.zoo.library import add_under_free_id
 
         desk.progress("looking at the files", 0, None)
-        return add_under_free_id(self.source).card.id
+        try:
+            return add_under_free_id(self.source, self.answers).card.id
+        except SourceQuestion as question:
+            return SourceAsked(self, str(question), question.source)
 
     def tidy(self, process_id: int) -> None:
         """Remove the half-made model."""
         _tidy(process_id)
+
+
+@dataclasses.dataclass(frozen=True)
+class SourceAsked:
+    """A model that could be added only by running source code that came with it.
+
+    Attributes
+    ----------
+    task
+        What was tried.
+    text
+        Why, in words.
+    source
+        The file to read first.
+    """
+
+    task: AddModel
+    text: str
+    source: SourceFile
+
+    def agreed(self) -> AddModel:
+        """Return the task in which exactly this source code runs once."""
+        answers = dataclasses.replace(self.task.answers, confirmed_source=self.source.sha256)
+        return dataclasses.replace(self.task, answers=answers)
+
+
+@dataclasses.dataclass(frozen=True)
+class ExportModel(Task):
+    """Write a model as a package of BioImage.IO."""
+
+    model_id: str
+    target: Path
+
+    @property
+    def title(self) -> str:  # type: ignore[override]
+        """What is being done."""
+        return f"Exporting {self.model_id}"
+
+    def run(self, desk: Desk) -> Path:
+        """Return the package."""
+        from plantseg_app.zoo.bioimageio.exporting import export_bioimageio
+        from plantseg_app.zoo.catalogue import find_model
+
+        desk.progress("writing the package", 0, None)
+        return export_bioimageio(find_model(self.model_id), self.target)
+
+    def tidy(self, process_id: int) -> None:
+        """Remove the half-written package."""
+        from plantseg_app.io.atomic import clear_after
+
+        clear_after(process_id, self.target)
+
+
+@dataclasses.dataclass(frozen=True)
+class RefreshCollection(Task):
+    """Fetch the list of the BioImage.IO collection."""
+
+    @property
+    def title(self) -> str:  # type: ignore[override]
+        """What is being done."""
+        return "Fetching the list of BioImage.IO"
+
+    def run(self, desk: Desk) -> Collection:
+        """Return what is known of the collection now."""
+        from plantseg_app.zoo.bioimageio.collection import refresh_collection
+
+        return refresh_collection(desk)
 
 
 def _tidy(process_id: int) -> None:

@@ -26,6 +26,11 @@ class InstalledModel:
     folder: Path
 
     @property
+    def is_own(self) -> bool:
+        """Whether it lies in the person's own folder, so that it can be changed and removed."""
+        return self.folder.resolve().parent == paths.user_models_dir().resolve()
+
+    @property
     def weights_path(self) -> Path:
         """The file of weights; whether it is there and whole is checked when it is loaded."""
         return self.folder / self.card.weights.file

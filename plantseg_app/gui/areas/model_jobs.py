@@ -1,4 +1,4 @@
-"""Models on their way to this machine: downloads and additions, one after the other, with progress and cancel."""
+"""Models on their way to this machine or from it, one after the other, with progress and cancel."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from plantseg_app.gui.qt_runner import QtRunner
 from plantseg_app.gui.widgets import button, sentence
 from plantseg_app.run.desk import Task
 from plantseg_app.run.failure import Failure
-from plantseg_app.run.model_tasks import AddModel, DownloadModel
+from plantseg_app.run.model_tasks import DownloadModel
 from plantseg_app.run.worker_events import TaskProgress
 
 _STEPS = 1000
@@ -32,6 +32,8 @@ class ModelJobs(QWidget):
     -------
     arrived
         The id of a model that is here now.
+    finished
+        What another task came to: what it has returned.
     failed
         Why one is not, in one sentence.
     changed
@@ -39,6 +41,7 @@ class ModelJobs(QWidget):
     """
 
     arrived = Signal(str)
+    finished = Signal(object)
     failed = Signal(str)
     changed = Signal()
 
@@ -54,10 +57,10 @@ class ModelJobs(QWidget):
         self.label = free_width(sentence())
         self.label.setAccessibleName("What is on its way")
         self.bar = QProgressBar()
-        self.bar.setAccessibleName("Progress of the download")
-        self.bar.setToolTip("How much of the file is here.")
+        self.bar.setAccessibleName("Progress of what is on its way")
+        self.bar.setToolTip("How much of a file is here.")
         self.cancel_button = button(
-            "&Cancel", "Stop this download; what is here already is kept, and the next try goes on from there."
+            "&Cancel", "Stop this; of a download, what is here is kept, and the next try goes on from there."
         )
         self.cancel_button.clicked.connect(self.cancel)
         row = QHBoxLayout()
@@ -76,7 +79,7 @@ class ModelJobs(QWidget):
             self._runner = runner = QtRunner(self._session, self, warm=False)
             runner.progressed.connect(self._take_progress)
             runner.told.connect(lambda _, text: self.label.setText(text))
-            runner.succeeded.connect(lambda _, model_id: self.arrived.emit(model_id))
+            runner.succeeded.connect(lambda _, result: self._take(result))
             runner.failed.connect(lambda _, failure: self._fail(failure))
             runner.stopped.connect(lambda _: self._begin_next())
         return self._runner
@@ -96,7 +99,7 @@ class ModelJobs(QWidget):
         tasks = [*self._waiting, *([] if self._task is None else [self._task])]
         return any(isinstance(task, DownloadModel) and task.offer.id == offer_id for task in tasks)
 
-    def start(self, task: DownloadModel | AddModel) -> None:
+    def start(self, task: Task) -> None:
         """Begin a task, or let it wait for its turn."""
         self._waiting.append(task)
         if self._task is None:
@@ -119,6 +122,12 @@ class ModelJobs(QWidget):
         if self._runner is not None:
             self._runner.close()
             self._runner = None
+
+    def _take(self, result: object) -> None:
+        if isinstance(result, str):
+            self.arrived.emit(result)
+        else:
+            self.finished.emit(result)
 
     def _begin_next(self) -> None:
         self._task = self._waiting.popleft() if self._waiting else None

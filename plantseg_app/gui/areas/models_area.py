@@ -19,6 +19,7 @@ from PySide6.QtWidgets import (
 from plantseg_app.errors import PlantSegError
 from plantseg_app.gui.areas.area import Area
 from plantseg_app.gui.areas.model_details import ModelDetails
+from plantseg_app.gui.areas.model_exchange import ModelExchange
 from plantseg_app.gui.areas.model_filters import ModelFilters
 from plantseg_app.gui.areas.model_jobs import ModelJobs
 from plantseg_app.gui.areas.model_table import (
@@ -53,6 +54,7 @@ class ModelsArea(Area):
         self.empty_label = sentence("No model fits; clear a filter.")
         self.details = ModelDetails()
         self.jobs = ModelJobs(bench.runner.store.folder.parent)
+        self.exchange = ModelExchange(bench, self.jobs)
         self._beside: Beside | None = None
         self._checked: dict[str, str] = {}
         self._make_buttons()
@@ -69,9 +71,11 @@ class ModelsArea(Area):
         )
         self.add_button = button(
             "&Add from folder…",
-            "Make a model of your own of a folder: one that a training left, or one of PlantSeg.",
+            "Make a model of your own of a folder: one that a training left, one of PlantSeg, or one of BioImage.IO.",
         )
-        self.add_file_button = button("Add f&ile…", "Make a model of your own of a single file, such as a checkpoint.")
+        self.add_file_button = button(
+            "Add f&ile…", "Make a model of your own of a single file: a package of BioImage.IO, or a checkpoint."
+        )
         self.download_button = button(
             "&Download", "Fetch this model over the network and put it among your own.", main=True
         )
@@ -92,6 +96,7 @@ class ModelsArea(Area):
         row.addStretch(1)
         row.addWidget(self.refresh_button)
         column.addLayout(row)
+        column.addWidget(self.exchange)
         column.addWidget(self.jobs)
         right = QWidget()
         column = QVBoxLayout(right)
@@ -101,8 +106,9 @@ class ModelsArea(Area):
         row.addWidget(self.use_button)
         row.addWidget(self.download_button)
         row.addStretch(1)
-        row.addWidget(self.verify_button)
-        row.addWidget(self.remove_button)
+        exchange = self.exchange
+        for each in (exchange.outputs_button, exchange.export_button, self.verify_button, self.remove_button):
+            row.addWidget(each)
         column.addLayout(row)
         split = QSplitter(Qt.Orientation.Horizontal)
         split.addWidget(left)
@@ -122,6 +128,7 @@ class ModelsArea(Area):
         self.use_button.clicked.connect(self._use)
         self.download_button.clicked.connect(self._download)
         self.verify_button.clicked.connect(self._verify)
+        self.exchange.changed.connect(self.refresh)
         self.jobs.arrived.connect(self._show_arrived)
         self.jobs.failed.connect(self.bench.warn)
         self.jobs.changed.connect(self._allow)
@@ -140,6 +147,7 @@ class ModelsArea(Area):
         """Look which models there are; the chosen one stays chosen."""
         chosen = self.chosen
         self._checked.clear()
+        self.exchange.show_age()
         self.table.set_rows(read_entries(self.bench.document))
         self.list.show_fit(bool(self.bench.document.images))
         self.filters.fill([entry.card for entry in self.table.rows if entry.card is not None])
@@ -174,6 +182,7 @@ class ModelsArea(Area):
         self.download_button.setVisible(is_elsewhere)
         self.download_button.setEnabled(entry is not None and not self.jobs.is_awaited(entry.id))
         self.verify_button.setEnabled(entry is not None and not is_elsewhere)
+        self.exchange.show_entry(entry)
         self.remove_button.setEnabled(entry is not None and entry.is_own)
 
     def _apply_filters(self) -> None:

@@ -114,7 +114,8 @@ def facts_about(model: Any, tensors: DescribedTensors) -> dict[str, Any]:
         "modality": ", ".join(word for word, pattern in _MODALITIES.items() if re.search(pattern, about)),
         "organism": ", ".join(word for word, pattern in _ORGANISMS.items() if re.search(pattern, about)),
         "licence": str(model.license or NOT_STATED),
-        "authors": [str(author.name) for author in model.authors] or [NOT_STATED],
+        # Some write the place of work behind the name.
+        "authors": [str(author.name).split(";")[0].strip() for author in model.authors] or [NOT_STATED],
         "citation": "; ".join(" ".join(str(entry.text).split()) for entry in model.cite),
         "doi": str(cited.doi) if cited is not None else "",
         "inputs": [{"name": name} for name in tensors.input_names],
