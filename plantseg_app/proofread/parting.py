@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from plantseg_app.algorithms.flooding import flood, scale_sigma, smooth_in_blocks
+from plantseg_app.algorithms.blocks import grow
+from plantseg_app.algorithms.flooding import flood, reach, scale_sigma, smooth
 from plantseg_app.algorithms.nuclei import BOUNDARY_SIGMA
 from plantseg_app.proofread.cell_index import Box
+from plantseg_app.proofread.coarse_flood import flood_coarsely
 from plantseg_app.proofread.refusal import Refused
 from plantseg_app.proofread.tissue import Assign, Tissue
 
 _CRUMB = 0.01
 
+AT_ONCE_VOX = 2**18
+"""Boxes up to this many voxels are flooded at full resolution; larger ones coarsely first."""
 
-def grow_parts(tissue: Tissue, box: Box, seeds: NDArray[np.uint32], inside: NDArray[np.bool_]) -> NDArray[np.uint32]:
+
+def grow_parts(tissue: Tissue, box: Box, seeds: NDArray[np.uint32], inside: NDArray[np.bool_]) -> NDArray[Any]:
     """Return the parts that grow from seeds 1 ... N within `inside`; they meet on the boundary map, else at necks.
 
     Parameters
@@ -26,11 +33,29 @@ def grow_parts(tissue: Tissue, box: Box, seeds: NDArray[np.uint32], inside: NDAr
     seeds
         0 elsewhere; overwritten.
     """
-    if tissue.boundary is not None:
-        relief = smooth_in_blocks(tissue.boundary[box], scale_sigma(BOUNDARY_SIGMA, tissue.spacing))
-    else:
-        relief = _necks(inside, tissue.spacing)
-    return flood(relief, seeds, np.ascontiguousarray(inside))
+    inside = np.ascontiguousarray(inside)
+    if inside.size <= AT_ONCE_VOX:
+        return flood(_relief(tissue, box, inside), seeds, inside)
+    if tissue.boundary is None:
+        necks = _necks(inside, tissue.spacing)
+        return flood_coarsely(seeds, inside, lambda part: necks[part])
+    return flood_coarsely(seeds, inside, functools.partial(_walls, tissue, box))
+
+
+def _relief(tissue: Tissue, box: Box, inside: NDArray[np.bool_]) -> NDArray[np.float32]:
+    if tissue.boundary is None:
+        return _necks(inside, tissue.spacing)
+    return smooth(tissue.boundary[box], scale_sigma(BOUNDARY_SIGMA, tissue.spacing))
+
+
+def _walls(tissue: Tissue, box: Box, part: tuple[slice, ...]) -> NDArray[np.float32]:
+    """Return the smoothed boundary map in a part of a box, as it is there in the whole box."""
+    sigma = scale_sigma(BOUNDARY_SIGMA, tissue.spacing)
+    shape = [outer.stop - outer.start for outer in box]
+    block = grow(part, shape, reach(sigma), reach(sigma))
+    z, y, x = (slice(a.start + b.start, a.start + b.stop) for a, b in zip(box, block.outer, strict=True))
+    boundary: NDArray[Any] = np.empty(0) if tissue.boundary is None else tissue.boundary[z, y, x]
+    return np.ascontiguousarray(smooth(boundary, sigma)[block.core])
 
 
 def _necks(inside: NDArray[np.bool_], spacing: tuple[float, ...]) -> NDArray[np.float32]:
