@@ -1,0 +1,57 @@
+"""Looking at all cells in the child process, for the list of what to proofread; the window shows what comes back."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING
+
+from plantseg_app.run.desk import Desk, Task
+from plantseg_app.run.store import VolumeRef
+
+if TYPE_CHECKING:
+    from plantseg_app.proofread.findings import Findings
+
+
+@dataclasses.dataclass(frozen=True)
+class ExamineCells(Task):
+    """Look at each cell of labels, some ten milliseconds a cell.
+
+    Attributes
+    ----------
+    labels
+        As they are now; what is corrected meanwhile is looked at again by `plantseg_app.proofread.work_list.WorkList`.
+    boundary, nuclei
+        Maps that help, or None.
+    """
+
+    labels: VolumeRef
+    boundary: VolumeRef | None = None
+    nuclei: VolumeRef | None = None
+    title: str = "Looking at all cells"
+
+    def run(self, desk: Desk) -> dict[int, Findings]:
+        """Return what was seen, by cell, for `WorkList(session, findings)`.
+
+        Raises
+        ------
+        Cancelled
+            If the person asked to stop.
+        """
+        import numpy as np
+
+        from plantseg_app.proofread.doubt import examine_all
+        from plantseg_app.proofread.tissue import Tissue
+
+        labels = desk.open(self.labels)
+        tissue = Tissue(
+            np.array(labels.data),
+            boundary=None if self.boundary is None else desk.open(self.boundary).data,
+            nuclei=None if self.nuclei is None else desk.open(self.nuclei).data,
+            spacing=tuple(labels.spacing),
+        )
+        context = desk.context(n_threads=1)
+        try:
+            cells = tissue.index.ids()
+            return examine_all(tissue, context.track(cells, self.title, len(cells)))
+        finally:
+            context.close()
