@@ -32,6 +32,7 @@ COMMANDS = {
     "proofread": "proofread",
     "train": "train",
     "self-train": "self_train",
+    "propose": "propose",
     "simulate": "simulate",
     "models": "models",
     "steps": "steps",

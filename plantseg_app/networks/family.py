@@ -172,6 +172,15 @@ class NetworkFamily(BaseModel, abc.ABC):
         """Whether the network runs in single precision alone."""
         return False
 
+    def for_objects_alone(self) -> Self:
+        """Return the family for labels that say where some objects are and nothing of the background; most: itself."""
+        return self
+
+    def weights_of(self, other: NetworkFamily, weights: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        """Return the weights of another family's network for this one, as far as they can be taken over; most: all."""
+        del other
+        return dict(weights)
+
     @abc.abstractmethod
     def build(self) -> torch.nn.Module:
         """Return the untrained network; it maps (N, C, Z, Y, X), or (N, C, Y, X) in 2D, to logits.

@@ -86,7 +86,9 @@ def find_start(settings: TrainSettings) -> Start:
     if model.card.own_graph:
         raise RequestError(f"{model.card.id}: {NOT_TRAINABLE}")
     weights = read_weights(model.weights_path)
-    return Start(family or model.card.network_family(), weights, model.card, str(model.weights_path))
+    before = model.card.network_family()
+    family = family or before
+    return Start(family, family.weights_of(before, weights), model.card, str(model.weights_path))
 
 
 def check_fits(family: NetworkFamily, settings: TrainSettings, stacks: Sequence[Stack]) -> None:

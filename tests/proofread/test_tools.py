@@ -22,6 +22,7 @@ from plantseg_app.proofread.tools.relabel import Relabel
 from plantseg_app.proofread.tools.shape import FillHoles, KeepLargest, Smooth
 from plantseg_app.proofread.tools.split import Split
 from plantseg_app.proofread.tools.superpixels import SplitIntoSuperpixels
+from plantseg_app.proofread.tools.take_proposal import TakeProposal
 
 
 def flat(*rows: str) -> np.ndarray:
@@ -337,3 +338,34 @@ def test_adding_what_is_alike_refuses_cells_background_and_blindness() -> None:
     with pytest.raises(Refused, match="more than half"):
         # Everything is alike now.
         session.do(AddAlike(seed=(0, 1, 8), alike=4.0))
+
+
+def test_a_proposal_takes_the_place_of_all_that_is_not_locked() -> None:
+    labels = flat("11.22.33", "11.22.33")
+    session = ProofreadSession(labels)
+    session.do(Lock(cells=(2,)))
+    proposal = flat("55566.88", "55566777")
+    edit = session.do(TakeProposal(proposal=proposal))
+    assert edit.settings == {}
+    assert (labels[0, :, 3:5] == 2).all()
+    new = [labels[0, 0, 0], labels[0, 0, 6], labels[0, 1, 5]]
+    # 6 was the locked cell, so it is none; 5 is a new cell, also where nothing was.
+    assert len({*new, 2}) == 4
+    assert (labels[0, :, :3] == new[0]).all()
+    assert labels[0, 0, 5] == 0
+    assert min(new) > 3
+    assert session.tissue.is_locked(2)
+    session.undo()
+    assert rows_of(labels) == ["11.22.33", "11.22.33"]
+    with pytest.raises(Refused, match="the labels"):
+        session.do(TakeProposal(proposal=proposal[:, :1]))
+    with pytest.raises(Refused, match="do not overlap"):
+        ProofreadSession(np.stack([labels, labels * 0])).do(TakeProposal(proposal=proposal))
+
+
+def test_a_proposal_of_nothing_clears_what_is_not_locked() -> None:
+    labels = flat("11.22")
+    session = ProofreadSession(labels)
+    session.do(Lock(cells=(1,)))
+    session.do(TakeProposal(proposal=np.zeros_like(labels)))
+    assert rows_of(labels) == ["11..."]

@@ -12,6 +12,7 @@ Examples
 from __future__ import annotations
 
 import functools
+from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal, Self
 
 import numpy as np
@@ -30,6 +31,7 @@ from plantseg_app.networks.unet_geometry import Geometry
 
 _Weight = Annotated[float, Field(ge=0, le=1000)]
 _STEP: dict[str, Any] = {"unit": "step"}
+_LAST_LAYER = "unet.final_conv."
 
 
 class SpocoFamily(NetworkFamily):
@@ -202,6 +204,19 @@ class SpocoFamily(NetworkFamily):
     def consistency_rules(self) -> ConsistencyRules:
         """How consistency is measured."""
         return ConsistencyRules(self.pull_margin, self.kernel_threshold, self.most_anchors, self.object_loss == "dice")
+
+    def for_objects_alone(self) -> Self:
+        """Return the family without the foreground, which objects alone cannot teach."""
+        return self.model_copy(update={"foreground": "none"})
+
+    def weights_of(self, other: NetworkFamily, weights: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        """Return the weights without those of the foreground, where the other network has it and this one has not."""
+        taken = dict(weights)
+        if isinstance(other, SpocoFamily) and (other.foreground, self.foreground) == ("predicted", "none"):
+            n_kept = self.embedding_channels * self.stride**2
+            last = {name: value[:n_kept] for name, value in taken.items() if name.startswith(_LAST_LAYER)}
+            taken |= last
+        return taken
 
     def build(self) -> SpocoUNet:
         """Return the untrained network."""
