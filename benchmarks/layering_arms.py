@@ -5,7 +5,7 @@ patches for the same number of steps, and is scored on the same images that none
 the networks with them, so that all arms together take about an hour of one core.
 
     python models_zoo/worms-layering/prepare.py BBBC010 prepared-worms
-    python models_zoo/cervical-layering/prepare.py OCC2014 prepared-cells
+    python benchmarks/cervical_layering/prepare.py OCC2014 prepared-cells
     python benchmarks/layering_arms.py --worms prepared-worms --cells prepared-cells --page docs/methods/layering.md
 
 Finished arms are kept in the work folder and a stopped one goes on. The page gets the tables between its markers, and a
