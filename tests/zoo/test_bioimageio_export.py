@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import functools
 import gc
 import hashlib
 import json
 import warnings
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -22,7 +25,9 @@ from plantseg_app.errors import InputError, RequestError
 from plantseg_app.networks.boundary.family import BoundaryFamily
 from plantseg_app.networks.harmonic.family import HarmonicFamily
 from plantseg_app.networks.layering.family import LayeringFamily
+from plantseg_app.networks.spoco.family import SpocoFamily
 from plantseg_app.networks.weights import read_weights, save_weights
+from plantseg_app.networks.wnet.family import WNetFamily
 from plantseg_app.steps.predict.predict import Predict
 from plantseg_app.zoo.bioimageio.exporting import export_bioimageio
 from plantseg_app.zoo.bioimageio.processing import described_normalisation, to_operations
@@ -53,6 +58,8 @@ FAMILIES = {
         dimensions="2D", feature_maps=(4, 8), frame_size_vox=(1, 32, 48), n_guides=4, guides="random"
     ),
     "layering": LayeringFamily(feature_maps=(4, 8), n_layers=3),
+    "wnet": WNetFamily(feature_maps=(4, 8), passed_channels=4),
+    "spoco": SpocoFamily(dimensions="3D", feature_maps=(4, 8), embedding_channels=4, foreground="predicted"),
 }  # fmt: skip
 NORMALISATIONS = {
     "stacks": {"method": "percentile", "low": 1, "high": 99.5},
@@ -63,6 +70,8 @@ NORMALISATIONS = {
     ]},
     "harmonic": {"method": "none"},
     "layering": {"method": "percentile"},
+    "wnet": {"method": "zscore"},
+    "spoco": {"method": "zscore"},
 }  # fmt: skip
 
 
@@ -92,17 +101,29 @@ def a_model(folder: Path, name: str) -> InstalledModel:
     return InstalledModel(card, folder)
 
 
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], tuple[InstalledModel, Path]]:
+    """A model by its name here, and its package; made once."""
+
+    @functools.cache
+    def made(name: str) -> tuple[InstalledModel, Path]:
+        folder = tmp_path_factory.mktemp("exported")
+        model = a_model(folder / "trained", name)
+        return model, export_bioimageio(model, folder / "tiny.zip")
+
+    return made
+
+
 def description(package: Path) -> dict:
     with zipfile.ZipFile(package) as archive:
         return yaml.safe_load(archive.read("bioimageio.yaml"))
 
 
 @pytest.mark.parametrize("name", FAMILIES)
-def test_a_package_is_valid_and_comes_back_as_it_was(home: Path, name: str) -> None:
+def test_a_package_is_valid_and_comes_back_as_it_was(home: Path, exported: Any, name: str) -> None:
     from bioimageio.spec import ValidationContext, load_description
 
-    model = a_model(home / "trained", name)
-    package = export_bioimageio(model, home / "tiny.zip")
+    model, package = exported(name)
     with warnings.catch_warnings():
         # It leaves files open.
         warnings.simplefilter("ignore", ResourceWarning)
@@ -152,14 +173,18 @@ def stripped(package: Path, target: Path, *weights: str) -> Path:
         ("slices, group norm, softmax", "torchscript", "graph"),
         ("layering", "torchscript", "graph"),
         ("harmonic", "torchscript", "graph"),
+        ("wnet", "torchscript", "graph"),
+        ("spoco", "torchscript", "graph"),
         ("stacks", "pytorch_state_dict", "boundary"),
         ("slices, group norm, softmax", "pytorch_state_dict", "boundary"),
         ("residual", "pytorch_state_dict", "boundary"),
     ],
 )
-def test_others_get_the_same_from_what_is_meant_for_them(home: Path, name: str, weights: str, kind: str) -> None:
+def test_others_get_the_same_from_what_is_meant_for_them(
+    home: Path, exported: Any, name: str, weights: str, kind: str
+) -> None:
     """Read as a package of somebody else: the test image proves that description, weights and preparation agree."""
-    package = export_bioimageio(a_model(home / "trained", name), home / "tiny.zip")
+    _, package = exported(name)
     model = add_model(stripped(package, home / "theirs", weights), "theirs")
     assert model.card.family["kind"] == kind
     trial = try_model(model)
@@ -171,21 +196,20 @@ def test_others_get_the_same_from_what_is_meant_for_them(home: Path, name: str, 
     assert wanted <= {output.name for output in model.card.outputs}
 
 
-def test_the_graph_takes_other_sizes_than_it_was_drawn_with(home: Path) -> None:
-    package = export_bioimageio(a_model(home / "trained", "stacks"), home / "tiny.zip")
+def test_the_graph_takes_other_sizes_than_it_was_drawn_with(home: Path, exported: Any) -> None:
+    trained, package = exported("stacks")
     add_model(stripped(package, home / "theirs", "torchscript"), "theirs")
     image = np.random.default_rng(0).normal(100, 30, (1, 60, 46, 52)).astype(np.float32)
-    one, other = predicted("theirs", image), predicted(str(home / "trained"), image)
+    one, other = predicted("theirs", image), predicted(str(trained.folder), image)
     # Sizes that the graph does not take are mirrored up to those at other places.
     inner = tuple(slice(12, -12) for _ in range(3))
     np.testing.assert_allclose(one[inner], other[inner], atol=1e-5)
 
 
-def test_the_state_dict_is_read_by_the_class_of_pytorch3dunet(home: Path) -> None:
+def test_the_state_dict_is_read_by_the_class_of_pytorch3dunet(home: Path, exported: Any) -> None:
     from pytorch3dunet.unet3d import model as theirs
 
-    trained = a_model(home / "trained", "slices, group norm, softmax")
-    package = export_bioimageio(trained, home / "tiny.zip")
+    _, package = exported("slices, group norm, softmax")
     with zipfile.ZipFile(package) as archive:
         archive.extractall(home / "x")
     described = description(package)["weights"]["pytorch_state_dict"]
@@ -199,8 +223,8 @@ def test_the_state_dict_is_read_by_the_class_of_pytorch3dunet(home: Path) -> Non
     np.testing.assert_allclose(made, np.load(home / "x" / "test-output.npy"), atol=1e-5)
 
 
-def test_what_people_and_programs_find_in_it(home: Path) -> None:
-    package = export_bioimageio(a_model(home / "trained", "stacks"), home / "tiny.zip")
+def test_what_people_and_programs_find_in_it(exported: Any) -> None:
+    _, package = exported("stacks")
     plain = description(package)
     assert plain["name"] == "Tiny a model test"
     assert len(plain["description"]) <= 512
@@ -246,8 +270,8 @@ def test_what_cannot_be_exported_is_said_and_leaves_nothing(home: Path) -> None:
     assert not list(home.glob("*again*"))
 
 
-def test_a_package_whose_weights_were_exchanged_is_refused(home: Path) -> None:
-    package = export_bioimageio(a_model(home / "trained", "stacks"), home / "tiny.zip")
+def test_a_package_whose_weights_were_exchanged_is_refused(home: Path, exported: Any) -> None:
+    _, package = exported("stacks")
     with zipfile.ZipFile(package) as archive:
         archive.extractall(home / "x")
     state = read_weights(home / "x" / "weights.safetensors")

@@ -25,6 +25,7 @@ from plantseg_app.core.volume import Kind, Volume
 from plantseg_app.errors import InputError, PlantSegError, RequestError
 from plantseg_app.io import read_volume, write_volume
 from plantseg_app.steps.predict.predict import Predict
+from plantseg_app.zoo.bioimageio import source_code
 from plantseg_app.zoo.library import add_model
 from plantseg_app.zoo.questions import Answers, SourceQuestion
 from plantseg_app.zoo.trial import try_model
@@ -360,7 +361,27 @@ def test_source_code_runs_only_after_a_person_has_seen_it_and_agreed(home: Path,
     assert trace.read_text(encoding="utf-8") == "I ran"
 
 
-def test_source_code_that_fails_is_told(home: Path, small: Path) -> None:
+class HereAndNow:
+    """Runs what a process would run when it is started."""
+
+    class SimpleQueue(list):
+        put, get = list.append, list.pop
+
+        def empty(self) -> bool:
+            return not self
+
+    class Process:
+        def __init__(self, target, args, daemon) -> None:
+            self.start = lambda: target(*args)
+
+        def join(self, seconds: float) -> None:
+            pass
+
+        def is_alive(self) -> bool:
+            return False
+
+
+def test_source_code_that_fails_is_told(home: Path, small: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (small / "network.py").write_text("raise ImportError('no such package')", encoding="utf-8")
     torch.save({"weight": torch.tensor([0.5])}, small / "state.pt")
     described = {"source": "network.py", "callable": "Network"}
@@ -368,6 +389,8 @@ def test_source_code_that_fails_is_told(home: Path, small: Path) -> None:
     rewrite(small, lambda plain: plain.update(weights=weights))
     with pytest.raises(SourceQuestion) as asked:
         add_model(small)
+    # In this process: a new one takes seconds to start.
+    monkeypatch.setattr(source_code.multiprocessing, "get_context", lambda _: HereAndNow)
     with pytest.raises(InputError, match="no such package"):
         add_model(small, answers=Answers(confirmed_source=asked.value.source.sha256))
     assert nothing_is_left()
