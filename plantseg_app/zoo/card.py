@@ -35,6 +35,7 @@ from plantseg_app.core.fields import Percentile
 from plantseg_app.core.step import readable_errors
 from plantseg_app.errors import InputError
 from plantseg_app.zoo.facts import FactsPart, ModelFacts
+from plantseg_app.zoo.plain_yaml import load_plain
 
 if TYPE_CHECKING:
     from plantseg_app.networks.family import NetworkFamily
@@ -136,10 +137,7 @@ class ModelCard(ModelFacts):
         InputError
             Naming `where`, the entry that is wrong, and what is allowed.
         """
-        try:
-            plain = yaml.safe_load(text)
-        except yaml.YAMLError as error:
-            raise InputError(f"{where} is not readable YAML: {error}") from error
+        plain = load_plain(text, where)
         if not isinstance(plain, Mapping) or plain.get("card") != FORMAT_VERSION:
             raise InputError(f'{where} must be a mapping with "card: {FORMAT_VERSION}"; it is none of this format.')
         try:

@@ -14,7 +14,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import yaml
 from pydantic import ValidationError
 
 from plantseg_app.core.step import readable_errors
@@ -22,6 +21,7 @@ from plantseg_app.errors import InputError, RequestError, did_you_mean
 from plantseg_app.zoo.card import CARD_FILE, ModelCard, ModelFile, Normalisation, Weights
 from plantseg_app.zoo.facts import ModelFacts
 from plantseg_app.zoo.offers import Offer
+from plantseg_app.zoo.plain_yaml import load_plain
 
 if TYPE_CHECKING:
     from plantseg_app.networks.family import NetworkFamily
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 WEIGHTS_FILE = "weights.safetensors"
 NOT_STATED = "not stated"
 _LARGEST_DESCRIPTION_BYTES = 2 * 2**20
-_MOST_ENTRIES = 200_000
 
 
 def read_description(path: Path) -> dict[str, Any]:
@@ -43,27 +42,13 @@ def read_description(path: Path) -> dict[str, Any]:
     try:
         if path.stat().st_size > _LARGEST_DESCRIPTION_BYTES:
             raise InputError(f"{path} has {path.stat().st_size} bytes; no description of a model is that long.")
-        plain = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError, RecursionError) as error:
-        raise InputError(f"{path} is no readable YAML: {' '.join(str(error).split())[:200]}") from error
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path} is no readable text: {error}") from error
+    plain = load_plain(text, str(path))
     if not isinstance(plain, Mapping):
         raise InputError(f"{path} must be a mapping of entries; it is none.")
-    if _written_out(plain, {}) > _MOST_ENTRIES:
-        # By references to itself a short text can stand for more than any memory holds.
-        raise InputError(f"{path} would have more entries than any description of a model.")
     return {str(key): value for key, value in plain.items()}
-
-
-def _written_out(plain: Any, known: dict[int, int]) -> int:
-    """Return how many entries there are once every reference is written out."""
-    if not isinstance(plain, (Mapping, list, tuple)):
-        return 1
-    if id(plain) not in known:
-        # Of a list that holds itself there is no end.
-        known[id(plain)] = _MOST_ENTRIES + 1
-        inside = plain.values() if isinstance(plain, Mapping) else plain
-        known[id(plain)] = 1 + sum(_written_out(entry, known) for entry in inside)
-    return known[id(plain)]
 
 
 def stated(facts: Mapping[str, Any]) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pickle
 import warnings
+import zipfile
 
 import pytest
 import torch
@@ -91,6 +92,42 @@ def test_a_file_cut_short_is_named_damaged(tmp_path, suffix, share):
     path.write_bytes(whole[: int(share * len(whole))])
     with pytest.raises(InputError, match="damaged"):
         read_weights(path)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        (2**63 - 1).to_bytes(8, "little") + b"{}",
+        (2**40).to_bytes(8, "little") + b"{}",
+        (200 * 2**20).to_bytes(8, "little") + b"{" + b" " * 1000,
+        b"\x02\0\0\0\0\0\0\0[]",
+        # More numbers than there are, and the same ones twice.
+        b"\x44\0\0\0\0\0\0\0" + b'{"a":{"dtype":"F32","shape":[1000000,1000],"data_offsets":[0,4]}}    ' + bytes(4),
+        b"\x3f\0\0\0\0\0\0\0" + b'{"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4294967296]}} ' + bytes(4),
+    ],
+)
+def test_safetensors_with_a_header_that_lies_are_refused(tmp_path, content):
+    path = tmp_path / "w.safetensors"
+    path.write_bytes(content)
+    with pytest.raises(InputError, match="damaged"):
+        read_weights(path)
+
+
+def test_a_checkpoint_that_fills_the_memory_is_not_unpacked(tmp_path):
+    path = tmp_path / "w.pt"
+    torch.save(a_network().state_dict(), path)
+    with zipfile.ZipFile(path, "a", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("archive/data/99", bytes(20 * 2**20))
+    with pytest.raises(InputError, match="would unpack"):
+        read_weights(path)
+
+
+def test_numbers_that_are_not_there_are_not_made_up(tmp_path):
+    path = tmp_path / "w.pt"
+    for tensor in (torch.zeros(1).expand(10**6, 10**6), torch.zeros(3, device="meta"), torch.eye(3).to_sparse()):
+        torch.save({"a": tensor}, path)
+        with pytest.raises(InputError, match=r"claims more numbers|program code"):
+            read_weights(path)
 
 
 def test_files_of_other_content_are_refused_in_words(tmp_path):

@@ -134,6 +134,13 @@ def test_the_family_must_fit_the_card():
         ModelCard.from_yaml(changed(family={"kind": "bondary"})).network_family()
 
 
+def test_a_card_that_stands_for_more_than_it_says_is_refused_at_once():
+    lines = ["card: 1", "x0: &x0 [a, a, a, a, a, a, a, a, a]"]
+    lines += [f"x{i}: &x{i} [{', '.join([f'*x{i - 1}'] * 9)}]" for i in range(1, 40)]
+    with pytest.raises(InputError, match="more entries"):
+        ModelCard.from_yaml("\n".join(lines))
+
+
 def test_the_schema_in_the_docs_is_the_one_of_the_code():
     script = Path(__file__).parents[2] / "docs" / "make_card_schema.py"
     written = json.loads((script.with_name("card.schema.json")).read_text(encoding="utf-8"))
