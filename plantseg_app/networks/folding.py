@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 
@@ -22,6 +22,30 @@ def fold(x: Tensor, stride: int) -> Tensor:
 def unfold(x: Tensor, stride: int) -> Tensor:
     """Undo `fold`."""
     return _by_slice(x, lambda planes: F.pixel_shuffle(planes, stride)) if stride > 1 else x
+
+
+def start_alike(convolution: nn.Conv2d | nn.Conv3d, stride: int) -> None:
+    """Let a convolution whose answer is unfolded say the same of all pixels of a cell at first.
+
+    References
+    ----------
+    Aitken et al., Checkerboard artifact free sub-pixel convolution, 2017, arXiv:1707.02937.
+    """
+    with torch.no_grad():
+        for parameter in (convolution.weight, convolution.bias):
+            if parameter is not None:
+                parameter.copy_(parameter[:: stride**2].repeat_interleave(stride**2, 0))
+
+
+def pick(x: Tensor, choice: Tensor) -> Tensor:
+    """Return (N, C, ..., Y / n, X / n): of each cell of n x n pixels one, whose number `choice` (Y / n, X / n) tells.
+
+    >>> pick(torch.arange(16.0).view(1, 1, 4, 4), torch.tensor([[0, 1], [2, 3]])).tolist()
+    [[[[0.0, 3.0], [12.0, 15.0]]]]
+    """
+    n = x.shape[-1] // choice.shape[-1]
+    cells = x.unflatten(-1, (-1, n)).unflatten(-3, (-1, n)).movedim(-2, -3).flatten(-2)
+    return cells.gather(-1, choice[..., None].expand(*cells.shape[:-1], 1))[..., 0]
 
 
 def _by_slice(x: Tensor, change: Callable[[Tensor], Tensor]) -> Tensor:

@@ -101,7 +101,7 @@ class SpocoFamily(NetworkFamily):
     )
     loss_every_vox: Literal[1, 2, 4] = Field(
         1,
-        description="The loss of embeddings looks at every n-th pixel along Y and X, from a random one on; saves time.",
+        description="The loss of embeddings looks at one random pixel of each n x n in a slice; saves time.",
         json_schema_extra={"unit": "voxel"},
     )
     unlabelled_weight: _Weight = Field(1.0, description="Weight of the push from what is not labelled.")

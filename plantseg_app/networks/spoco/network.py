@@ -27,7 +27,7 @@ from typing import Literal, cast
 from torch import Tensor, nn
 
 from plantseg_app.core.volume import Shape3
-from plantseg_app.networks.folding import fold, unfold
+from plantseg_app.networks.folding import fold, start_alike, unfold
 from plantseg_app.networks.unet import UNet, UNet2D, UNet3D
 from plantseg_app.networks.unet_blocks import DoubleConv, Encoder, LayerFactory, convolution
 
@@ -76,6 +76,7 @@ class SpocoUNet(nn.Module):
         channels = layout.embedding_channels + layout.predicts_foreground
         kind: type[UNet] = UNet2D if layout.is_2d else UNet3D
         self.unet = kind(layout.image_channels * cell, channels * cell, layout.feature_maps, LAYER_ORDER[layout.norm])
+        start_alike(self.unet.final_conv, layout.stride)
 
     def forward(self, x: Tensor) -> Tensor:
         """Return (N, embedding [+ 1], [Z,] Y, X)."""

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from plantseg_app.networks.folding import fold, unfold
+from plantseg_app.networks.folding import fold, start_alike, unfold
 from plantseg_app.networks.unet import UNet, UNet2D, UNet3D
 from plantseg_app.networks.unet_blocks import convolution
 
@@ -90,7 +90,7 @@ class WNet(nn.Module):
         seen = (layout.image_channels + n_axes * layout.has_coordinates) * cell
         self.first = self._trunk(seen)
         self.distance = self._head(features, cell)
-        self.first_embedding: nn.Module | None = None
+        self.first_embedding: nn.Conv2d | nn.Conv3d | None = None
         if layout.first_embedding:
             # A decoder of its own, so that features of the distance and of the embedding are different ones.
             self.first_decoders = self._trunk(seen).decoders
@@ -104,6 +104,9 @@ class WNet(nn.Module):
         for module in self.modules():
             if isinstance(module, (nn.Conv2d, nn.Conv3d)):
                 nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
+        for head in (self.embedding, self.distance, self.first_embedding):
+            if head is not None:
+                start_alike(head, layout.stride)
         # A rectifier that starts below zero everywhere would never learn.
         cast("Tensor", self.distance.bias).data.fill_(1.0)
 

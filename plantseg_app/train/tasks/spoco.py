@@ -17,6 +17,7 @@ from plantseg_app.core.context import Context
 from plantseg_app.core.volume import VoxelSize
 from plantseg_app.errors import RequestError
 from plantseg_app.networks.family import NetworkFamily
+from plantseg_app.networks.folding import pick
 from plantseg_app.networks.spoco.adversary import critic_terms, object_masks
 from plantseg_app.networks.spoco.consistency import consistency_loss
 from plantseg_app.networks.spoco.family import SpocoFamily, object_ids
@@ -41,25 +42,24 @@ _TEACHER, _CRITIC = "teacher", "critic"
 _CERTAIN = 1e-6
 
 
-@dataclasses.dataclass(frozen=True)
 class _Thinning:
-    """Takes every n-th pixel of tensors (N, C, ..., Y, X), from a random one on."""
+    """Takes one random pixel of each cell of tensors (N, C, ..., Y, X), the same of all.
 
-    every: int
-    y: int
-    x: int
+    Which one differs from cell to cell: pixels at different places in their cells have to agree, too.
+    """
 
-    @classmethod
-    def draw(cls, every: int) -> _Thinning:
-        y, x = torch.randint(every, (2,)).tolist()
-        return cls(every, y, x)
+    def __init__(self, every: int, like: Tensor) -> None:
+        self.every = every
+        self.choice = torch.randint(every**2, [size // every for size in like.shape[-2:]], device=like.device)
 
     @overload
     def __call__(self, tensor: Tensor) -> Tensor: ...
     @overload
     def __call__(self, tensor: None) -> None: ...
     def __call__(self, tensor: Tensor | None) -> Tensor | None:
-        return None if tensor is None else tensor[..., self.y :: self.every, self.x :: self.every]
+        if tensor is None or self.every == 1:
+            return tensor
+        return pick(tensor, self.choice)
 
     def rules(self, rules: LossRules) -> LossRules:
         """Return the rules for thinned images."""
@@ -90,6 +90,11 @@ class SpocoTask:
         if family.foreground == "predicted" and (data.annotated_share is not None or data.ignore_label == 0):
             raise RequestError(
                 "Where objects alone are annotated no foreground can be learned; set foreground of the family to none."
+            )
+        if any(size % family.loss_every_vox for size in settings.patches.shape_vox[1:]):
+            raise RequestError(
+                f"patches.shape_vox is {settings.patches.shape_vox}; with loss_every_vox {family.loss_every_vox} Y and X "
+                "must be multiples of that."
             )
         self.family = family
         self.settings = settings
@@ -129,7 +134,7 @@ class SpocoTask:
         with self.around.autocast():
             logits = self.networks[self.main](batch.image)
         embedding = logits[:, : family.embedding_channels]
-        thin = _Thinning.draw(family.loss_every_vox)
+        thin = _Thinning(family.loss_every_vox, embedding)
         rules = thin.rules(family.loss_rules)
         terms = spoco_terms(thin(embedding), thin(batch.target), rules, thin(batch.known))
         terms |= family.foreground_terms(logits[:, family.embedding_channels :], batch.target, batch.known)
