@@ -51,6 +51,8 @@ class AngleRules:
         Radius within which embeddings are averaged, in voxels of the finest axis.
     min_distance
         Objects whose mean distance is below this share of the largest of the map vanish.
+    rim_distance
+        Voxels whose distance is below this share of the largest of the map belong to no object.
     """
 
     angle_deg: float = 45.0
@@ -59,6 +61,7 @@ class AngleRules:
     seed_sigma: float = 3.0
     smoothing: float = 3.0
     min_distance: float = 0.1
+    rim_distance: float = 0.0
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -82,6 +85,8 @@ class ByAngle:
     def __call__(self, view: View, inside: NDArray[np.bool_], check: Check = never_stop) -> NDArray[np.uint32]:
         """Return the labels of the view."""
         distance = np.asarray(self.distance[view.part], np.float32)
+        highest = float(distance.max(initial=0))
+        inside = inside & (distance >= self.rules.rim_distance * highest)
         seeds = distance_seeds(distance, inside, self.rules, self.spacing)
         check()
         embedding = smooth_directions(view.embedding, scale_sigma(self.rules.smoothing, self.spacing))
@@ -90,7 +95,7 @@ class ByAngle:
         labels = grow_by_angle(embedding, seeds, directions, self.rules.angle_deg, inside, check)
         means = mean_by_label(labels, distance, len(directions))
         kept = np.arange(len(directions))
-        kept[~(means >= self.rules.min_distance * float(distance.max(initial=0)))] = 0
+        kept[~(means >= self.rules.min_distance * highest)] = 0
         kept[0] = 0
         _, numbers = np.unique(np.append(0, kept), return_inverse=True)
         return np.asarray(map_ids(labels, numbers[1:].astype(np.uint32)))

@@ -85,3 +85,15 @@ def test_objects_far_below_the_others_vanish():
     assert ByAngle(distance, rules)(View(WHOLE, embedding), inside).max() == 1
     low = AngleRules(seed_threshold=0.01, seed_sigma=0, smoothing=0, min_distance=0.0)
     assert ByAngle(distance, low)(View(WHOLE, embedding), inside).max() == 2
+
+
+def test_the_rim_belongs_to_no_object():
+    distance = discs((9, 9), (9, 29))
+    embedding = np.ones((2, 1, 20, 40), np.float32)
+    embedding[0, ..., 20:] = -1
+    rules = AngleRules(seed_sigma=1.0, smoothing=0.0, rim_distance=0.25)
+    view = View(WHOLE, embedding)
+    found = ByAngle(distance, rules)(view, np.ones((1, 20, 40), bool))
+    np.testing.assert_array_equal(found > 0, distance >= 0.25)
+    everywhere = ByAngle(distance, AngleRules(seed_sigma=1.0, smoothing=0.0))(view, np.ones((1, 20, 40), bool))
+    assert (everywhere > 0).all()

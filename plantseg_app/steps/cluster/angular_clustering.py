@@ -79,6 +79,13 @@ class AngularClustering(EmbeddingClustering):
         json_schema_extra={"advanced": True},
     )
 
+    rim_distance: Fraction = Field(
+        0.0,
+        description="Pixels whose distance is below this share of the largest are background: keeps objects from "
+        "growing into what shines around them.",
+        json_schema_extra={"advanced": True},
+    )
+
     def estimate(self, shape_vox: Shape3) -> Cost:
         """Count the embedding three times, of some sixteen channels, and a few visits of each voxel."""
         n_voxels = shape_vox[0] * shape_vox[1] * shape_vox[2]
@@ -95,5 +102,6 @@ class AngularClustering(EmbeddingClustering):
             seed_sigma=self.seed_sigma,
             smoothing=self.smoothing,
             min_distance=self.min_distance,
+            rim_distance=self.rim_distance,
         )
         return ByAngle(inputs["distance"].data, rules, tuple(inputs["embedding"].spacing))

@@ -91,11 +91,9 @@ class SpocoTask:
             raise RequestError(
                 "Where objects alone are annotated no foreground can be learned; set foreground of the family to none."
             )
-        if any(size % family.loss_every_vox for size in settings.patches.shape_vox[1:]):
-            raise RequestError(
-                f"patches.shape_vox is {settings.patches.shape_vox}; with loss_every_vox {family.loss_every_vox} Y and X "
-                "must be multiples of that."
-            )
+        shape, every = settings.patches.shape_vox, family.loss_every_vox
+        if any(size % every for size in shape[1:]):
+            raise RequestError(f"patches.shape_vox is {shape}; loss_every_vox needs multiples of {every} in Y and X.")
         self.family = family
         self.settings = settings
         self.around = around

@@ -32,6 +32,9 @@ from plantseg_app.train.tasks.embedding_score import (
 from plantseg_app.train.tasks.supervised import make_optimiser
 from plantseg_app.train.tasks.task import TASKS, Judgement, Surroundings
 
+# Objects of one image differ in size, and small ones are never as deep as 0.7 of the deepest.
+_QUICK = AngleRules(ANGLE_DEG, seed_threshold=0.3, seed_sigma=1.5, seed_distance=6, smoothing=1.0, rim_distance=0.1)
+
 
 class WNetTask:
     """Implements `TrainingTask` for the W-Net family."""
@@ -67,7 +70,7 @@ class WNetTask:
         """Predict the stack, find its objects, and compare them with its labels."""
         family, image = self.family, stack.normalised(stack.image)
         embedding, depth = predict_outputs(network, family, image, self.settings.precision, context)
-        clustering = ByAngle(depth[0], AngleRules(ANGLE_DEG))
+        clustering = ByAngle(depth[0], _QUICK)
         rules = InstanceRules(self.settings.validation.min_size)
         inside = np.ones(stack.labels.shape, bool)
         found = find_instances(embedding, inside, clustering, rules, family.embedding_channels, context.check)
