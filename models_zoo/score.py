@@ -3,7 +3,7 @@
     python score.py nuclei-2d --images "prepared/test/images/*.tif" --labels "prepared/test/labels/*.tif"
     python score.py nuclei-3d --images prepared/validation/real.h5 --labels prepared/validation/real.h5 --picture p.png
 
-Images and labels are paired in the order of their names.
+Images and labels are paired in the order of their names, and masks of where nothing is known (`--ignore`) likewise.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from plantseg_app.core.volume import Kind
-from plantseg_app.evaluate import adapted_rand, average_precision, count_contingency
+from plantseg_app.evaluate import adapted_rand, average_precision, count_contingency, symmetric_best_dice
 from plantseg_app.io import read_volume
 from plantseg_app.run.runner import Runner
 from plantseg_app.run.workflows import default_workflow, find_workflow, with_model
@@ -48,24 +48,28 @@ def main() -> None:
     parser.add_argument("model", help="its id, or its folder")
     parser.add_argument("--images", required=True, help="a file, or a pattern with *")
     parser.add_argument("--labels", required=True, help="a file, or a pattern with *")
+    parser.add_argument("--ignore", help="a file, or a pattern with *: not 0 where the labels say nothing")
     parser.add_argument("--picture", type=Path, help="a PNG of the first image, its result and its labels")
     parser.add_argument("--show", type=int, nargs="*", default=[0], help="which images the picture shows")
     arguments = parser.parse_args()
     workflow = with_model(find_workflow(default_workflow(arguments.model)), arguments.model)
     source, output = next(iter(workflow.sources)), workflow.outputs[0]
     pairs = list(zip(sorted(glob.glob(arguments.images)), sorted(glob.glob(arguments.labels)), strict=True))
+    ignored = sorted(glob.glob(arguments.ignore)) if arguments.ignore else [None] * len(pairs)
     rows, drawn = [], []
-    for number, (image, labels) in enumerate(pairs):
+    for number, ((image, labels), ignore) in enumerate(zip(pairs, ignored, strict=True)):
         raw, truth = read_volume(image, channel="gray"), read_volume(labels, kind=Kind.LABELS).data
         found = Runner().run(workflow, {source: raw})[output].data
-        table = count_contingency(found, truth)
-        rows.append([average_precision(table, at) for at in THRESHOLDS] + [adapted_rand(table).error])
+        known = None if ignore is None else read_volume(ignore).data == 0
+        table = count_contingency(found, truth, mask=known)
+        whole = [adapted_rand(table).error, symmetric_best_dice(table)]
+        rows.append([average_precision(table, at) for at in THRESHOLDS] + whole)
         print(Path(image).name, " ".join(f"{value:.3f}" for value in rows[-1]))
         if number in arguments.show:
             drawn.append(panels(raw.data, found, truth))
     mean = np.mean(rows, axis=0)
-    print(f"{len(rows)} images: AP at 0.5 to 0.9:", " ".join(f"{value:.3f}" for value in mean[:-1]))
-    print(f"mean AP {mean[:-1].mean():.3f}, adapted Rand error {mean[-1]:.3f}")
+    print(f"{len(rows)} images: AP at 0.5 to 0.9:", " ".join(f"{value:.3f}" for value in mean[:-2]))
+    print(f"mean AP {mean[:-2].mean():.3f}, adapted Rand error {mean[-2]:.3f}, SBD {mean[-1]:.3f}")
     if arguments.picture:
         sheet = Image.new("RGB", (max(p.width for p in drawn), sum(p.height + 4 for p in drawn) - 4), "white")
         top = 0

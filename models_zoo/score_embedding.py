@@ -40,7 +40,7 @@ def main() -> None:
     arguments = parser.parse_args()
     workflow = with_model(find_workflow(default_workflow(arguments.model)), arguments.model)
     workflow = with_settings(workflow, parse_assignments(arguments.set))
-    objects = next(name for name, node in workflow.nodes.items() if node.step.id == "mean-shift")
+    objects = workflow.outputs[0]
     embedding = workflow.nodes[objects].inputs["embedding"]
     workflow = workflow.model_copy(update={"outputs": (objects, embedding)})
     (source, wanted), *_ = workflow.sources.items()

@@ -26,6 +26,9 @@ OTHERS = (
     "harmonic-mask",
     "harmonic-embedding",
     "harmonic-whole",
+    "spoco-foreground",
+    "spoco-objects",
+    "wnet-objects",
 )
 FOR_MEMBRANES = [name for name in NAMES if name not in OTHERS]
 BOX = (slice(8, 24), slice(30, 94), slice(30, 94))

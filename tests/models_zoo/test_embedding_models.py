@@ -1,0 +1,62 @@
+"""The models of W-Net and SPOCO through their own workflows: drawn nuclei and drawn tissue, from the command line."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy import ndimage
+
+from plantseg_app.cli.main import main
+from plantseg_app.core.volume import Kind, Volume
+from plantseg_app.evaluate import average_precision, count_contingency, symmetric_best_dice
+from plantseg_app.io import read_volume, write_volume
+from plantseg_app.networks.boundary.targets import thick_boundaries
+
+
+def drawn_nuclei(shape: tuple[int, int] = (230, 270)) -> tuple[np.ndarray, np.ndarray]:
+    """Round nuclei of different sizes, some side by side with a dent between them."""
+    rng = np.random.default_rng(1)
+    y, x = np.mgrid[: shape[0], : shape[1]]
+    labels, centres = np.zeros((1, *shape), np.uint32), np.mgrid[25 : shape[0] - 20 : 42, 25 : shape[1] - 20 : 42]
+    for name, (cy, cx) in enumerate(np.stack(centres, -1).reshape(-1, 2), start=1):
+        radius = rng.uniform(7, 13)
+        labels[0][((y - cy) ** 2 + (x - cx - name % 2 * 12) ** 2 < radius**2) & (labels[0] == 0)] = name
+    image = ndimage.gaussian_filter(20 + 120.0 * (labels > 0), (0, 1, 1)) + rng.normal(0, 3, labels.shape)
+    return np.clip(image, 0, 255).astype(np.uint8), labels
+
+
+def drawn_endothelium(size: int = 256) -> tuple[np.ndarray, np.ndarray]:
+    """Grey cells of some 22 pixels with dark borders."""
+    rng = np.random.default_rng(2)
+    y, x = np.mgrid[-10 : size + 20 : 22, -10 : size + 20 : 20]
+    places = np.stack([y + 11.0 * (np.arange(y.shape[1]) % 2), x], -1).reshape(-1, 2) + rng.normal(0, 2, (y.size, 2))
+    grid = np.stack(np.mgrid[:size, :size], -1).reshape(-1, 2)
+    from scipy.spatial import cKDTree
+
+    labels = (cKDTree(places).query(grid)[1].reshape(1, size, size) + 1).astype(np.uint32)
+    border = thick_boundaries(labels)
+    image = ndimage.gaussian_filter(130 - 60.0 * border, (0, 1, 1)) + rng.normal(0, 5, labels.shape)
+    return np.clip(image, 0, 255).astype(np.uint8), labels
+
+
+def segmented(tmp_path, image, model):
+    path = write_volume(tmp_path / "image.tif", Volume(image, Kind.RAW))
+    output = tmp_path / "objects.tif"
+    assert main(["segment", str(path), "--model", model, "--output", str(output), "--quiet"]) == 0
+    return read_volume(output, kind=Kind.LABELS).data
+
+
+@pytest.mark.parametrize(
+    ("model", "least"), [("nuclei-wnet", 0.8), ("nuclei-spoco", 0.8), ("nuclei-spoco-sparse", 0.6)]
+)
+def test_drawn_nuclei_are_found(tmp_path, model):
+    image, labels = drawn_nuclei()
+    found = segmented(tmp_path, image, model)
+    assert found.shape == labels.shape
+    assert average_precision(count_contingency(found, labels), 0.5) >= LEAST[model]
+
+
+def test_drawn_cells_of_the_cornea_are_found(tmp_path):
+    image, labels = drawn_endothelium()
+    found = segmented(tmp_path, image, "endothelium-spoco")
+    assert symmetric_best_dice(count_contingency(found, labels)) >= 0.6
