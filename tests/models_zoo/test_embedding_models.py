@@ -46,9 +46,10 @@ def segmented(tmp_path, image, model):
     return read_volume(output, kind=Kind.LABELS).data
 
 
-@pytest.mark.parametrize(
-    ("model", "least"), [("nuclei-wnet", 0.8), ("nuclei-spoco", 0.8), ("nuclei-spoco-sparse", 0.6)]
-)
+LEAST = {"nuclei-wnet": 0.8, "nuclei-spoco": 0.8, "nuclei-spoco-sparse": 0.6}
+
+
+@pytest.mark.parametrize("model", LEAST)
 def test_drawn_nuclei_are_found(tmp_path, model):
     image, labels = drawn_nuclei()
     found = segmented(tmp_path, image, model)

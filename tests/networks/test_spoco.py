@@ -120,7 +120,7 @@ def by_loops(embedding, ids, known, rules):
             else:
                 p = p.clamp(1e-6, 1 - 1e-6)
                 objects.append(float(-(q * p.log() + (1 - q) * (1 - p).log()).mean()))
-            outside = e[:, near & ~seen].T
+            outside = e[:, ~seen].T
             unlabelled.append(np.mean([max(0, 2 - float((x - means[k]).norm())) ** 2 for x in outside] or [0.0]))
         if objects:
             found["objects"].append(np.mean(objects))

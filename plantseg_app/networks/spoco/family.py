@@ -95,8 +95,8 @@ class SpocoFamily(NetworkFamily):
         None,
         gt=0,
         le=100000,
-        description="Objects are kept apart from what lies this near to them alone, for images of many like objects; "
-        "empty: from everything, as published.",
+        description="Objects are kept apart from other ones this near to them alone, for images of many like objects; "
+        "empty: from all, as published.",
         json_schema_extra={"unit": "voxel", "empty": "everything"},
     )
     loss_every_vox: Literal[1, 2, 4] = Field(

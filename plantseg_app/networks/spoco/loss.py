@@ -51,8 +51,8 @@ class LossRules:
         The embedding from which a soft mask is measured: the mean of the object, or that of a random pixel of it which
         lies within delta_v of the mean (the mean, where none does).
     reach_vox
-        Objects are kept apart from what lies within this many voxels around their bounding boxes alone; None: from
-        everything.
+        Objects are kept apart from other ones, and their masks compared, within this many voxels around their bounding
+        boxes alone; None: everywhere. What is not labelled is pushed away at any distance.
     """
 
     pull_margin: float = 0.5
@@ -215,7 +215,7 @@ def object_loss(view: View, rules: LossRules) -> Tensor:
 
 def unlabelled_push(view: View, margin: float) -> Tensor:
     """Return how much less than the margin unlabelled pixels lie from the means of the objects (Eq. 3.7)."""
-    weight = view.unlabelled if view.near is None else view.unlabelled * view.near
+    # Also far from the objects, or the background would be one thing near them and another elsewhere.
     distance = squared_distances(view.embedding, view.means).add(_TINY**2).sqrt()
     lack = (margin - distance).clamp(min=0).square()
-    return ((lack * weight).sum(-1) / weight.sum(-1).clamp(min=1)).mean()
+    return ((lack * view.unlabelled).sum(-1) / view.unlabelled.sum().clamp(min=1)).mean()
