@@ -44,7 +44,7 @@ def pick(x: Tensor, choice: Tensor) -> Tensor:
     [[[[0.0, 3.0], [12.0, 15.0]]]]
     """
     n = x.shape[-1] // choice.shape[-1]
-    cells = x.unflatten(-1, (-1, n)).unflatten(-3, (-1, n)).movedim(-2, -3).flatten(-2)
+    cells = torch.unflatten(torch.unflatten(x, -1, (-1, n)), -3, (-1, n)).movedim(-2, -3).flatten(-2)
     return cells.gather(-1, choice[..., None].expand(*cells.shape[:-1], 1))[..., 0]
 
 
