@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import tempfile
-import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -53,13 +52,8 @@ def _write(annotation: Annotation, image: Volume, folder: Path, name: str) -> di
 def _fine_tune(
     arguments: argparse.Namespace, annotation: Annotation, image: Volume, folder: Path, terminal: Terminal
 ) -> dict[str, Any]:
-    from plantseg_app.cli.train import following, interrupt_sets
+    from plantseg_app.cli.train import segmenter, training
     from plantseg_app.proofread.annotation import hold_out
-    from plantseg_app.run.context import RunContext
-    from plantseg_app.run.events import RunnerEvents
-    from plantseg_app.run.runner import Runner
-    from plantseg_app.run.segmenting import segment_with
-    from plantseg_app.train.events import TrainEvents
     from plantseg_app.train.fine_tune import fine_tune, fine_tune_settings
     from plantseg_app.train.settings import StackFiles
     from plantseg_app.zoo.catalogue import find_model
@@ -70,17 +64,8 @@ def _fine_tune(
     ]
     family = find_model(arguments.fine_tune).card.network_family()
     settings = fine_tune_settings(arguments.fine_tune, str(arguments.model_output.resolve()), files[0], family)
-    told, cancel, events = RunnerEvents(), threading.Event(), TrainEvents()
-    context = RunContext(told, cancel, arguments.device, arguments.threads)
-
-    def segment(model: str, raw: Volume) -> Volume:
-        return segment_with(model, raw, Runner(device=arguments.device, n_threads=arguments.threads))
-
-    try:
-        with following(events, terminal), interrupt_sets(cancel, terminal):
-            tuned = fine_tune(settings, files[1], segment, context, events)
-    finally:
-        context.close()
+    with training(arguments, terminal) as (context, events):
+        tuned = fine_tune(settings, files[1], segmenter(arguments), context, events)
     terminal.say(tuned.words)
     terminal.say(f"the model is {tuned.model}")
     return {

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -115,25 +114,11 @@ def _known_cells(arguments: argparse.Namespace, terminal: Terminal) -> NDArray[A
 def _learn(
     arguments: argparse.Namespace, settings: TrainSettings, image: Volume, cells: NDArray[Any], terminal: Terminal
 ) -> Round:
-    from plantseg_app.cli.train import following, interrupt_sets
-    from plantseg_app.run.context import RunContext
-    from plantseg_app.run.events import RunnerEvents
-    from plantseg_app.run.runner import Runner
-    from plantseg_app.run.segmenting import segment_with
-    from plantseg_app.train.events import TrainEvents
+    from plantseg_app.cli.train import segmenter, training
     from plantseg_app.train.few_cells import learn_from_few
 
-    told, cancel, events = RunnerEvents(), threading.Event(), TrainEvents()
-    context = RunContext(told, cancel, arguments.device, arguments.threads)
-
-    def segment(model: str, raw: Volume) -> Volume:
-        return segment_with(model, raw, Runner(device=arguments.device, n_threads=arguments.threads))
-
-    try:
-        with following(events, terminal), interrupt_sets(cancel, terminal):
-            return learn_from_few(settings, image, cells, segment, context, events, arguments.resume)
-    finally:
-        context.close()
+    with training(arguments, terminal) as (context, events):
+        return learn_from_few(settings, image, cells, segmenter(arguments), context, events, arguments.resume)
 
 
 def _minutes(text: str) -> float:

@@ -19,8 +19,11 @@ from plantseg_app.cli.terminal import PROGRAM, Terminal
 from plantseg_app.errors import RequestError
 
 if TYPE_CHECKING:
+    from plantseg_app.core.volume import Volume
+    from plantseg_app.run.context import RunContext
     from plantseg_app.train.events import StepDone, TrainEvents, ValidationDone
     from plantseg_app.train.export import TrainResult
+    from plantseg_app.train.outcome import Segment
     from plantseg_app.train.settings import TrainSettings
 
 _STOPPED = 130
@@ -123,20 +126,38 @@ def with_assignments(settings: TrainSettings, assignments: list[str]) -> TrainSe
 
 
 def _train(settings: TrainSettings, arguments: argparse.Namespace, terminal: Terminal) -> TrainResult:
+    from plantseg_app.train.loop import train
+
+    with training(arguments, terminal) as (context, events):
+        return train(settings, context, events, resume=arguments.resume)
+
+
+@contextlib.contextmanager
+def training(arguments: argparse.Namespace, terminal: Terminal) -> Iterator[tuple[RunContext, TrainEvents]]:
+    """Give a training its context and events: shown on the terminal, stopped by Ctrl-C, on the device asked for."""
     from plantseg_app.run.context import RunContext
     from plantseg_app.run.events import RunnerEvents
     from plantseg_app.train.events import TrainEvents
-    from plantseg_app.train.loop import train
 
-    told, cancel = RunnerEvents(), threading.Event()
+    told, cancel, events = RunnerEvents(), threading.Event(), TrainEvents()
     told.message.connect(terminal.note)
     context = RunContext(told, cancel, arguments.device, arguments.threads)
-    events = TrainEvents()
     try:
         with following(events, terminal), interrupt_sets(cancel, terminal):
-            return train(settings, context, events, resume=arguments.resume)
+            yield context, events
     finally:
         context.close()
+
+
+def segmenter(arguments: argparse.Namespace) -> Segment:
+    """Return how a training finds cells with a model: with the model's workflow, on the device asked for."""
+    from plantseg_app.run.runner import Runner
+    from plantseg_app.run.segmenting import segment_with
+
+    def segment(model: str, image: Volume) -> Volume:
+        return segment_with(model, image, Runner(device=arguments.device, n_threads=arguments.threads))
+
+    return segment
 
 
 @contextlib.contextmanager

@@ -10,13 +10,17 @@ Names and shapes of the parameters are those of pytorch-3dunet; see `plantseg_ap
 
 from __future__ import annotations
 
-from typing import cast
+from typing import Literal, cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from plantseg_app.errors import RequestError
+
+Norm = Literal["batch", "group", "none"]
+LAYER_ORDER: dict[Norm, str] = {"batch": "bcr", "group": "gcr", "none": "cr"}
+"""The letters of a block by what stands before its convolution."""
 
 _ACTIVATIONS = "rle"
 _LAYER_LETTERS = "cgbrledD"

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import dataclasses
 import importlib
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -24,9 +23,10 @@ from numpy.typing import NDArray
 from plantseg_app.algorithms.proposal import around_settled
 from plantseg_app.core.context import Context, QuietContext
 from plantseg_app.core.volume import Kind, Volume
-from plantseg_app.errors import Cancelled, InputError, RequestError
+from plantseg_app.errors import InputError, RequestError
 from plantseg_app.train.data import Stack
 from plantseg_app.train.events import TrainEvents, send
+from plantseg_app.train.outcome import Segment, train_on
 from plantseg_app.train.settings import (
     AugmentSettings,
     OptimiserSettings,
@@ -48,9 +48,6 @@ _JUDGED_TIMES = 5
 # Cells of more pixels across are seen well enough on a grid twice as coarse.
 _FINE_DIAMETER_VOX = 12
 _REACH_DIAMETERS = 1.0
-
-Segment = Callable[[str, Volume], Volume]
-"""From a model (id or folder) and an image to its cells."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -177,23 +174,19 @@ def learn_from_few(
     Cancelled
         If the user asked to stop; the training can be resumed.
     """
-    from plantseg_app.train.loop import train
-
     if cells.shape != image.shape_vox:
         raise InputError(f"The image has {image.shape_vox} voxels (Z, Y, X) and the cells {cells.shape}.")
     context, events = context or QuietContext(), events or TrainEvents()
     stack = Stack.from_arrays(
         np.asarray(image.data), cells, cells > 0, settings.normalisation, image.voxel_size_um, image.name or "image"
     )
-    result = train(settings, context, events, resume=resume, data=([stack], [stack]))
-    if result.reason == "cancelled" or result.model is None:
-        raise Cancelled("Stopped on request; the training can be resumed.")
+    model = str(train_on(settings, [stack], context, events, resume))
     send(events.message, "The new model looks for all cells.")
-    found = segment(str(result.model), image)
+    found = segment(model, image)
     proposal = around_settled(np.asarray(found.data), cells)
     n_learned, n_all = (len(np.unique(labels[labels > 0])) for labels in (cells, proposal))
     volume = image.replace(data=proposal, kind=Kind.LABELS)
-    return Round(str(result.model), volume, n_learned, n_all - n_learned)
+    return Round(model, volume, n_learned, n_all - n_learned)
 
 
 def _family_of(model: str) -> Any:

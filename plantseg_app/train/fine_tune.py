@@ -12,7 +12,6 @@ there are found. The training itself is judged on what it learns from, so that t
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,6 +26,7 @@ from plantseg_app.io.reader import read_volume
 from plantseg_app.train.data import Stack, read_stack
 from plantseg_app.train.events import TrainEvents, send
 from plantseg_app.train.label_files import is_layered
+from plantseg_app.train.outcome import Segment, train_on
 from plantseg_app.train.settings import (
     DataSettings,
     OptimiserSettings,
@@ -45,9 +45,6 @@ if TYPE_CHECKING:
 _STEPS = 300
 _JUDGED_TIMES = 4
 _FOUND = 0.5
-
-Segment = Callable[[str, Volume], Volume]
-"""From a model (id or folder) and an image to its cells, or layers of objects."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -162,8 +159,6 @@ def fine_tune(
     Cancelled
         If the user asked to stop; the training can be resumed.
     """
-    from plantseg_app.errors import Cancelled
-    from plantseg_app.train.loop import train
     from plantseg_app.train.start import find_start
 
     context, events = context or QuietContext(), events or TrainEvents()
@@ -174,13 +169,11 @@ def fine_tune(
     stacks = [read_stack(files, data) for files in settings.data.train]
     if any(output.name == "boundary" for output in start.family.outputs):
         stacks = [with_walls(stack) for stack in stacks]
-    result = train(settings, context, events, resume=resume, data=(stacks, stacks))
-    if result.reason == "cancelled" or result.model is None:
-        raise Cancelled("Stopped on request; the training can be resumed.")
+    model = train_on(settings, stacks, context, events, resume)
     send(events.message, "The held-out part is segmented with the new model.")
-    after = judge(str(result.model), held_out, segment)
+    after = judge(str(model), held_out, segment)
     n_learned = sum(len(np.unique(stack.labels)) - 1 for stack in stacks)
-    return FineTuned(result.model, n_learned, _table(before.cells, held_out).objects.n_references, before, after)
+    return FineTuned(model, n_learned, _table(before.cells, held_out).objects.n_references, before, after)
 
 
 def judge(model: str, held_out: StackFiles, segment: Segment) -> HeldOutScore:

@@ -11,8 +11,7 @@ Examples
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, ClassVar, Literal, Self
 
 import numpy as np
@@ -21,20 +20,22 @@ from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
 from plantseg_app.algorithms.region_graph import make_dense
-from plantseg_app.core.volume import Kind, Shape3, VoxelSize
+from plantseg_app.core.volume import Kind, VoxelSize
 from plantseg_app.networks.boundary.loss import bce_dice_terms
+from plantseg_app.networks.embedding_family import EmbeddingFamily
 from plantseg_app.networks.family import NetworkFamily, Output
 from plantseg_app.networks.spoco.consistency import ConsistencyRules
 from plantseg_app.networks.spoco.loss import LossRules, spoco_terms
-from plantseg_app.networks.spoco.network import Layout, Norm, SpocoUNet
-from plantseg_app.networks.unet_geometry import Geometry
+from plantseg_app.networks.spoco.network import Layout, SpocoUNet
+from plantseg_app.networks.unet import UNet
+from plantseg_app.networks.unet_blocks import Norm
 
 _Weight = Annotated[float, Field(ge=0, le=1000)]
 _STEP: dict[str, Any] = {"unit": "step"}
 _LAST_LAYER = "unet.final_conv."
 
 
-class SpocoFamily(NetworkFamily):
+class SpocoFamily(EmbeddingFamily):
     """A U-Net that gives the pixels of one object like embeddings and those of different objects different ones.
 
     It learns from all objects of an image or from a few of them: what is not labelled is pushed away from what is, and
@@ -48,8 +49,6 @@ class SpocoFamily(NetworkFamily):
     kind: ClassVar[str] = "spoco"
     title: ClassVar[str] = "Pixel embeddings (SPOCO)"
 
-    dimensions: Literal["2D", "3D"] = Field("2D", description="Whether the network sees slices or whole stacks.")
-    image_channels: int = Field(1, ge=1, le=64, description="Number of image channels the network reads.")
     feature_maps: tuple[Annotated[int, Field(ge=1, le=4096)], ...] = Field(
         (16, 32, 64, 128),
         min_length=2,
@@ -61,9 +60,6 @@ class SpocoFamily(NetworkFamily):
         "batch",
         description="Normalisation before each convolution: batch, as published in 2D; group, as published in 3D and "
         "for electron microscopy, with which tiles are not exact; none.",
-    )
-    stride: Literal[1, 2, 4] = Field(
-        1, description="The network works on a grid this much coarser along Y and X, for large objects."
     )
     embedding_channels: int = Field(16, ge=1, le=256, description="Channels of the embedding.")
     foreground: Literal["none", "predicted"] = Field(
@@ -131,16 +127,6 @@ class SpocoFamily(NetworkFamily):
         return self
 
     @property
-    def in_channels(self) -> int:
-        """Number of image channels the network reads."""
-        return self.image_channels
-
-    @property
-    def is_2d(self) -> bool:
-        """Whether the network sees single slices."""
-        return self.dimensions == "2D"
-
-    @property
     def outputs(self) -> tuple[Output, ...]:
         """The embedding and, where it is predicted, the foreground."""
         embedding = Output("embedding", Kind.EMBEDDING, tuple(range(self.embedding_channels)))
@@ -153,31 +139,9 @@ class SpocoFamily(NetworkFamily):
         """Name of the ready-made workflow, which depends on whether there is a foreground."""
         return "spoco-objects" if self.foreground == "none" else "spoco-foreground"
 
-    @functools.cached_property
-    def _geometry(self) -> Geometry:
-        # On the "meta" device a network has shapes and no memory.
-        with torch.device("meta"):
-            return Geometry([self.build().unet], self.stride, self.is_2d)
-
-    @property
-    def grid_vox(self) -> Shape3:
-        """Pooling grid (Z, Y, X) in voxels, the stride included."""
-        return self._geometry.grid_vox
-
-    @property
-    def receptive_radius_vox(self) -> Shape3:
-        """How far (Z, Y, X) an output voxel sees at most, in voxels."""
-        return self._geometry.radius_vox
-
-    @property
-    def tile_halo_vox(self) -> Shape3:
-        """Context (Z, Y, X) in voxels with which tiles on the pooling grid are exact."""
-        return self._geometry.halo_vox
-
-    @property
-    def tiles_exactly(self) -> bool:
-        """Whether tiling can equal the untiled network; not with group norm."""
-        return self.norm != "group"
+    def unets(self) -> Sequence[UNet]:
+        """Return the one U-Net."""
+        return [self.build().unet]
 
     @property
     def cluster_bandwidth(self) -> float:
@@ -188,11 +152,6 @@ class SpocoFamily(NetworkFamily):
     def cluster_separation(self) -> float:
         """Twice the push margin, up to which means of objects are pushed apart."""
         return 2 * self.push_margin
-
-    @property
-    def mirrors_borders(self) -> bool:
-        """False: the mirror image of an object would be taken for a part of it."""
-        return False
 
     @property
     def loss_rules(self) -> LossRules:

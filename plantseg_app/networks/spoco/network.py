@@ -22,17 +22,14 @@ import dataclasses
 import itertools
 import math
 from collections.abc import Sequence
-from typing import Literal, cast
+from typing import cast
 
 from torch import Tensor, nn
 
 from plantseg_app.core.volume import Shape3
 from plantseg_app.networks.folding import fold, start_alike, unfold
 from plantseg_app.networks.unet import UNet, UNet2D, UNet3D
-from plantseg_app.networks.unet_blocks import DoubleConv, Encoder, LayerFactory, convolution
-
-Norm = Literal["batch", "group", "none"]
-LAYER_ORDER: dict[Norm, str] = {"batch": "bcr", "group": "gcr", "none": "cr"}
+from plantseg_app.networks.unet_blocks import LAYER_ORDER, DoubleConv, Encoder, LayerFactory, Norm, convolution
 
 
 @dataclasses.dataclass(frozen=True)

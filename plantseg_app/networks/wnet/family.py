@@ -11,8 +11,8 @@ Examples
 
 from __future__ import annotations
 
-import functools
 import math
+from collections.abc import Sequence
 from typing import Annotated, Any, ClassVar, Literal, Self
 
 import numpy as np
@@ -25,10 +25,12 @@ from plantseg_app.algorithms.layers import close_pairs, colour_objects
 from plantseg_app.algorithms.region_graph import make_dense
 from plantseg_app.core.fields import PerAxis
 from plantseg_app.core.volume import Kind, Shape3, VoxelSize
-from plantseg_app.networks.family import NetworkFamily, Output
-from plantseg_app.networks.unet_geometry import Geometry
+from plantseg_app.networks.embedding_family import EmbeddingFamily
+from plantseg_app.networks.family import Output
+from plantseg_app.networks.unet import UNet
+from plantseg_app.networks.unet_blocks import Norm
 from plantseg_app.networks.wnet.loss import EmbeddingRules, distance_loss, embedding_terms
-from plantseg_app.networks.wnet.network import Answer, Layout, Norm, PassedOn, WNet
+from plantseg_app.networks.wnet.network import Answer, Layout, PassedOn, WNet
 from plantseg_app.networks.wnet.targets import relative_depth
 
 ANGLE_DEG = 45.0
@@ -38,7 +40,7 @@ _VOXEL: dict[str, Any] = {"unit": "voxel"}
 _Weight = Annotated[float, Field(ge=0, le=1000)]
 
 
-class WNetFamily(NetworkFamily):
+class WNetFamily(EmbeddingFamily):
     """Two U-Nets in a row: one learns how deep each pixel lies in its object, and helps the other embed the pixels.
 
     The embeddings of one object have one direction, those of its neighbours others; the depth gives a seed in each.
@@ -51,8 +53,6 @@ class WNetFamily(NetworkFamily):
     kind: ClassVar[str] = "wnet"
     title: ClassVar[str] = "Pixel embeddings with distance (W-Net)"
 
-    dimensions: Literal["2D", "3D"] = Field("2D", description="Whether the network sees slices or whole stacks.")
-    image_channels: int = Field(1, ge=1, le=64, description="Number of image channels the network reads.")
     feature_maps: tuple[Annotated[int, Field(ge=1, le=4096)], ...] = Field(
         (16, 32, 64, 128),
         min_length=2,
@@ -63,9 +63,6 @@ class WNetFamily(NetworkFamily):
         "batch",
         description="Normalisation before each convolution: none, as published; batch, which learns faster; group, "
         "with which tiles are not exact.",
-    )
-    stride: Literal[1, 2, 4] = Field(
-        1, description="The network works on a grid this much coarser along Y and X, for large objects."
     )
     embedding_channels: int = Field(8, ge=2, le=256, description="Channels of the embedding.")
     passes_on: PassedOn = Field(
@@ -122,16 +119,6 @@ class WNetFamily(NetworkFamily):
         return self
 
     @property
-    def in_channels(self) -> int:
-        """Number of image channels the network reads."""
-        return self.image_channels
-
-    @property
-    def is_2d(self) -> bool:
-        """Whether the network sees single slices."""
-        return self.dimensions == "2D"
-
-    @property
     def outputs(self) -> tuple[Output, ...]:
         """The embedding, and how deep pixels lie in their objects."""
         n_channels = self.embedding_channels
@@ -145,17 +132,10 @@ class WNetFamily(NetworkFamily):
         """Name of the ready-made workflow."""
         return "wnet-objects"
 
-    @functools.cached_property
-    def _geometry(self) -> Geometry:
-        # On the "meta" device a network has shapes and no memory.
-        with torch.device("meta"):
-            network = self.build()
-        return Geometry([network.first] + ([] if network.second is None else [network.second]), self.stride, self.is_2d)
-
-    @property
-    def grid_vox(self) -> Shape3:
-        """Pooling grid (Z, Y, X) in voxels, the stride included."""
-        return self._geometry.grid_vox
+    def unets(self) -> Sequence[UNet]:
+        """Return the first U-Net, and the second one if there are two."""
+        network = self.build()
+        return [network.first] if network.second is None else [network.first, network.second]
 
     @property
     def receptive_radius_vox(self) -> Shape3:
@@ -163,17 +143,12 @@ class WNetFamily(NetworkFamily):
         if self.coordinates_frame_vox is not None:
             z, y, x = self.coordinates_frame_vox
             return (0 if self.is_2d else z, y, x)
-        return self._geometry.radius_vox
-
-    @property
-    def tile_halo_vox(self) -> Shape3:
-        """Context (Z, Y, X) in voxels with which tiles on the pooling grid are exact."""
-        return self._geometry.halo_vox
+        return super().receptive_radius_vox
 
     @property
     def tiles_exactly(self) -> bool:
         """Whether tiling can equal the untiled network; not with group norm, nor with coordinates."""
-        return self.norm != "group" and self.coordinates_frame_vox is None
+        return super().tiles_exactly and self.coordinates_frame_vox is None
 
     @property
     def frame_vox(self) -> Shape3 | None:
@@ -189,11 +164,6 @@ class WNetFamily(NetworkFamily):
     def cluster_separation(self) -> float:
         """The distance between two directions at right angles."""
         return math.sqrt(2)
-
-    @property
-    def mirrors_borders(self) -> bool:
-        """False: the mirror image of an object would be taken for a part of it."""
-        return False
 
     @property
     def embedding_rules(self) -> EmbeddingRules:

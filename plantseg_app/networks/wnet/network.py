@@ -20,11 +20,9 @@ from torch.nn import functional as F
 
 from plantseg_app.networks.folding import fold, start_alike, unfold
 from plantseg_app.networks.unet import UNet, UNet2D, UNet3D
-from plantseg_app.networks.unet_blocks import convolution
+from plantseg_app.networks.unet_blocks import LAYER_ORDER, Norm, convolution
 
-Norm = Literal["batch", "group", "none"]
 PassedOn = Literal["distance-features", "distance-map", "embedding-features", "both-features", "nothing"]
-LAYER_ORDER: dict[Norm, str] = {"batch": "bcr", "group": "gcr", "none": "cr"}
 
 
 @dataclasses.dataclass(frozen=True)
