@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import shutil
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 os.environ.setdefault("NAPARI_CONFIG", "")
 HAS_SCREEN = sys.platform != "linux" or bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
+_MOST_REQUESTS = 400
 if not HAS_SCREEN:
     os.environ["QT_QPA_PLATFORM"] = "offscreen"
 
@@ -123,3 +125,65 @@ def question(qtbot: QtBot, loading: SimpleNamespace) -> Callable[..., Any]:
         return shown()[0]
 
     return asked
+
+
+@pytest.fixture(scope="module")
+def bare_window(qapp: QApplication, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """One window for all tests of a module, because windows start slowly; take `emptied_window` for each test."""
+    from plantseg_app.gui.main_window import MainWindow
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PLANTSEG_APP_HOME", str(tmp_path_factory.mktemp("home")))
+        window = MainWindow(warm=False)
+        window.show()
+        yield window
+        _empty(window)
+        window.close()
+        window.deleteLater()
+        qapp.processEvents()
+        qapp.setStyleSheet("")
+
+
+@pytest.fixture
+def emptied_window(bare_window: Any) -> Any:
+    """The one window, in which nothing is open."""
+    _empty(bare_window)
+    return bare_window
+
+
+@pytest.fixture(scope="session")
+def make_active() -> Callable[[Any], None]:
+    """Return what gives a window the keyboard: ``make_active(window)``.
+
+    Without a window manager a request for the focus gets lost now and then, for example while another window is
+    being unmapped, so it is said until it is heard.
+    """
+    from PySide6.QtTest import QTest
+
+    def activate(window: Any) -> None:
+        for _ in range(_MOST_REQUESTS):
+            window.raise_()
+            window.activateWindow()
+            QTest.qWait(50)
+            if window.isActiveWindow():
+                return
+        raise AssertionError("the window did not become active")
+
+    return activate
+
+
+@pytest.fixture(scope="session")
+def empty() -> Callable[[Any], None]:
+    """Return what closes everything that is open in a window, and forgets all corrections: ``empty(window)``."""
+    return _empty
+
+
+def _empty(window: Any) -> None:
+    window.go_to("Load")
+    window.proofreading.corrections.end()
+    shutil.rmtree(window.keeper.session.folder / "corrections", ignore_errors=True)
+    window.document.note_saved(list(window.document.results))
+    window.document.clear()
+    window.viewer.clear()
+    window.viewer.model.dims.ndisplay = 2
+    window.viewer.model.dims.order = (0, 1, 2)

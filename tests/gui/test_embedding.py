@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -31,49 +31,22 @@ def scene() -> tuple[NDArray[np.uint32], NDArray[np.float32]]:
     return names, (np.moveaxis(values[names], -1, 0) + noise).astype(np.float32)
 
 
-@pytest.fixture(scope="module")
-def one_window(qapp: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    from plantseg_app.gui.main_window import MainWindow
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PLANTSEG_APP_HOME", str(tmp_path_factory.mktemp("home")))
-        window = MainWindow(warm=False)
-        window.show()
-        yield window
-        empty(window)
-        window.close()
-        window.deleteLater()
-        qapp.processEvents()
-        qapp.setStyleSheet("")
-
-
-def empty(window: Any) -> None:
-    window.go_to("Load")
-    window.proofreading.corrections.end()
-    window.document.note_saved(list(window.document.results))
-    window.document.clear()
-    window.viewer.clear()
-    window.viewer.model.dims.ndisplay = 2
-
-
 @pytest.fixture
-def window(qtbot: QtBot, one_window: Any) -> Any:
+def window(qtbot: QtBot, emptied_window: Any, make_active: Callable[[Any], None]) -> Any:
     """The window with an image and its embedding, on the page Segment."""
-    empty(one_window)
     names, embedding = scene()
     raw = Volume((names * 60).astype(np.uint8), Kind.RAW, SIZE_UM)
-    one_window.document.add_image(OpenImage("raw", "membranes", raw))
-    one_window.document.set_result(
-        Result("embedding", Volume(embedding, Kind.EMBEDDING, SIZE_UM), one_window.document.workflow)
+    emptied_window.document.add_image(OpenImage("raw", "membranes", raw))
+    emptied_window.document.set_result(
+        Result("embedding", Volume(embedding, Kind.EMBEDDING, SIZE_UM), emptied_window.document.workflow)
     )
-    one_window.layers.show_result("embedding")
-    qtbot.waitUntil(lambda: "embedding" in one_window.viewer.layer_names(), timeout=LONG_MS)
-    one_window.go_to("Segment")
-    one_window.viewer.model.dims.set_current_step(0, 1)
-    one_window.viewer.fit()
-    one_window.activateWindow()
-    qtbot.waitUntil(one_window.isActiveWindow)
-    return one_window
+    emptied_window.layers.show_result("embedding")
+    qtbot.waitUntil(lambda: "embedding" in emptied_window.viewer.layer_names(), timeout=LONG_MS)
+    emptied_window.go_to("Segment")
+    emptied_window.viewer.model.dims.set_current_step(0, 1)
+    emptied_window.viewer.fit()
+    make_active(emptied_window)
+    return emptied_window
 
 
 def at(window: Any, *voxel: float) -> QPoint:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -36,42 +35,13 @@ def blocks() -> NDArray[np.uint32]:
     return labels
 
 
-@pytest.fixture(scope="module")
-def one_window(qapp: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    """One window for all tests of the module, because windows start slowly."""
-    from plantseg_app.gui.main_window import MainWindow
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PLANTSEG_APP_HOME", str(tmp_path_factory.mktemp("home")))
-        window = MainWindow(warm=False)
-        window.show()
-        yield window
-        empty(window)
-        window.close()
-        window.deleteLater()
-        qapp.processEvents()
-        qapp.setStyleSheet("")
-
-
-def empty(window: Any) -> None:
-    """Close everything that is open, and forget all corrections."""
-    window.go_to("Load")
-    window.proofreading.corrections.end()
-    shutil.rmtree(window.keeper.session.folder / "corrections", ignore_errors=True)
-    window.document.note_saved(list(window.document.results))
-    window.document.clear()
-    window.viewer.clear()
-    window.viewer.model.dims.ndisplay = 2
-    window.viewer.model.dims.order = (0, 1, 2)
-
-
 @pytest.fixture
-def window(qtbot: QtBot, one_window: Any) -> Any:
+def window(qtbot: QtBot, emptied_window: Any, make_active: Callable[[Any], None]) -> Any:
     """The window in which the blocks are corrected."""
-    empty(one_window)
-    show_cells(one_window, Volume(blocks(), Kind.LABELS, voxel_size_um=(1.0, 0.5, 0.5)))
-    begin(one_window, qtbot)
-    return one_window
+    show_cells(emptied_window, Volume(blocks(), Kind.LABELS, voxel_size_um=(1.0, 0.5, 0.5)))
+    begin(emptied_window, qtbot)
+    make_active(emptied_window)
+    return emptied_window
 
 
 def show_cells(window: Any, volume: Volume) -> None:
@@ -88,8 +58,6 @@ def begin(window: Any, qtbot: QtBot) -> None:
     qtbot.waitUntil(lambda: window.page.is_correcting, timeout=LONG_MS)
     window.viewer.model.dims.set_current_step(0, 1)
     window.viewer.fit()
-    window.activateWindow()
-    qtbot.waitUntil(window.isActiveWindow)
 
 
 class Mouse:
@@ -301,7 +269,9 @@ def test_in_3d_the_first_cell_on_the_line_of_sight_is_meant(window: Any, mouse: 
     assert window.page.corrections.pointer.spot != cell
 
 
-def test_the_journal_lies_beside_the_file_and_is_gone_on_with(window: Any, tmp_path: Path, qtbot: QtBot) -> None:
+def test_the_journal_lies_beside_the_file_and_is_gone_on_with(
+    window: Any, empty: Callable[[Any], None], tmp_path: Path, qtbot: QtBot
+) -> None:
     empty(window)
     file = write_volume(tmp_path / "blocks_labels.tif", Volume(blocks(), Kind.LABELS, voxel_size_um=(1.0, 0.5, 0.5)))
     open_files(window, qtbot, file)
@@ -357,7 +327,7 @@ def test_one_cannot_paint_behind_the_sessions_back(window: Any) -> None:
     assert not any(layer.editable for layer in window.viewer.labels_planes("corrected cells"))
 
 
-def test_objects_that_overlap(window: Any, qtbot: QtBot) -> None:
+def test_objects_that_overlap(window: Any, empty: Callable[[Any], None], qtbot: QtBot) -> None:
     empty(window)
     labels = np.zeros((2, 1, 40, 40), np.uint32)
     labels[0, 0, 5:25, 5:25], labels[1, 0, 15:35, 15:35] = 1, 2
