@@ -43,9 +43,13 @@ def pick(x: Tensor, choice: Tensor) -> Tensor:
     >>> pick(torch.arange(16.0).view(1, 1, 4, 4), torch.tensor([[0, 1], [2, 3]])).tolist()
     [[[[0.0, 3.0], [12.0, 15.0]]]]
     """
-    n = x.shape[-1] // choice.shape[-1]
-    cells = torch.unflatten(torch.unflatten(x, -1, (-1, n)), -3, (-1, n)).movedim(-2, -3).flatten(-2)
-    return cells.gather(-1, choice[..., None].expand(*cells.shape[:-1], 1))[..., 0]
+    n_rows, n_columns = choice.shape
+    n = x.shape[-1] // n_columns
+    rows = torch.arange(n_rows, device=choice.device)[:, None] * n + choice // n
+    columns = torch.arange(n_columns, device=choice.device) * n + choice % n
+    # By the places of the pixels asked for: sorting all pixels into their cells would copy every one of them.
+    picked = x.flatten(-2).index_select(-1, (rows * x.shape[-1] + columns).flatten())
+    return torch.unflatten(picked, -1, (n_rows, n_columns))
 
 
 def _by_slice(x: Tensor, change: Callable[[Tensor], Tensor]) -> Tensor:
