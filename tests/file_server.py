@@ -62,6 +62,14 @@ class Logged:
     sent: int
 
 
+@dataclasses.dataclass
+class Answer:
+    """How far the answer to a request has got."""
+
+    status: int = 0
+    sent: int = 0
+
+
 class FileServer:
     """Serves `files` by path and logs every request."""
 
@@ -120,42 +128,48 @@ class FileServer:
     def answer(self, handler: http.server.BaseHTTPRequestHandler) -> None:
         path = handler.path.split("?")[0]
         served = self.files.get(path)
-        status, sent = 404, 0
+        answered = Answer()
         with self._changed:
             self._answering += 1
         try:
             if served is None:
-                self._say(handler, 404)
+                self._say(handler, answered, 404)
             elif served.redirect:
-                status = 302
-                self._say(handler, 302, {"Location": served.redirect, "Content-Length": "0"})
+                self._say(handler, answered, 302, {"Location": served.redirect})
             elif served.statuses:
-                status = served.statuses.pop(0)
-                self._say(handler, status, served.headers)
+                self._say(handler, answered, served.statuses.pop(0), served.headers)
             else:
-                status, sent = self._send(handler, served)
+                self._send(handler, answered, served)
         finally:
+            # Also where the client went away in the middle of it.
             with self._changed:
-                self._log.append(Logged(path, dict(handler.headers), status, sent))
+                self._log.append(Logged(path, dict(handler.headers), answered.status, answered.sent))
                 self._answering -= 1
                 self._changed.notify_all()
 
     @staticmethod
-    def _say(handler: http.server.BaseHTTPRequestHandler, status: int, headers: dict[str, str] | None = None) -> None:
+    def _say(
+        handler: http.server.BaseHTTPRequestHandler,
+        answered: Answer,
+        status: int,
+        headers: dict[str, str] | None = None,
+    ) -> None:
+        answered.status = status
         handler.send_response(status)
-        for name, value in {"Content-Length": "0", **(headers or {})}.items():
+        has_length = headers is not None and not {"Content-Length", "Transfer-Encoding"}.isdisjoint(headers)
+        for name, value in {**({} if has_length else {"Content-Length": "0"}), **(headers or {})}.items():
             handler.send_header(name, value)
         handler.end_headers()
 
-    def _send(self, handler: http.server.BaseHTTPRequestHandler, served: Served) -> tuple[int, int]:
+    def _send(self, handler: http.server.BaseHTTPRequestHandler, answered: Answer, served: Served) -> None:
         content, etag = served.content, f'"{hash(served.content)}"'
         start, status = 0, 200
         asked = re.fullmatch(r"bytes=(\d+)-", handler.headers.get("Range", ""))
         if asked and served.ranges and handler.headers.get("If-Range", etag) == etag:
             start, status = int(asked[1]), 206
         if status == 206 and start >= len(content):
-            self._say(handler, 416, {"Content-Range": f"bytes */{len(content)}"})
-            return 416, 0
+            self._say(handler, answered, 416, {"Content-Range": f"bytes */{len(content)}"})
+            return
         headers = dict(served.headers)
         if served.validates:
             headers["ETag"] = etag
@@ -165,29 +179,24 @@ class FileServer:
             headers["Transfer-Encoding"] = "chunked"
         else:
             headers["Content-Length"] = str((served.claims or len(content)) - start)
-        handler.send_response(status)
-        for name, value in {"Content-Type": "application/octet-stream", **headers}.items():
-            handler.send_header(name, value)
-        handler.end_headers()
-        return status, self._body(handler, served, start)
+        self._say(handler, answered, status, {"Content-Type": "application/octet-stream", **headers})
+        self._body(handler, answered, served, start)
 
     @staticmethod
-    def _body(handler: http.server.BaseHTTPRequestHandler, served: Served, start: int) -> int:
+    def _body(handler: http.server.BaseHTTPRequestHandler, answered: Answer, served: Served, start: int) -> None:
         content = served.content
         end = served.breaks_at.pop(0) if served.breaks_at else len(content)
         step = max(1, len(content) // 10)
-        sent = 0
         for first in range(start, end, step):
             piece = content[first : min(first + step, end)]
             time.sleep(served.pause_s)
             if served.gate is not None and first >= len(content) // 2:
                 served.gate.wait(20)
             handler.wfile.write(b"%x\r\n%s\r\n" % (len(piece), piece) if served.chunked else piece)
-            sent += len(piece)
+            answered.sent += len(piece)
         if end < len(content) or (served.claims or 0) > len(content):
             handler.wfile.flush()
             handler.connection.shutdown(socket.SHUT_RDWR)
             handler.close_connection = True
         elif served.chunked:
             handler.wfile.write(b"0\r\n\r\n")
-        return sent

@@ -223,7 +223,8 @@ def test_a_cancel_leaves_the_models_as_they_were_and_the_rest_is_fetched_later(
     assert not paths.user_models_dir().exists()
     download(offer)
     card = file_server.asked("/card.yaml")
-    assert [logged.status for logged in card] in ([200, 416], [200])
+    # What had come of it when the cancel was heard, all or a part, was not asked for again.
+    assert [logged.status for logged in card] in ([200, 416], [200, 206], [200])
 
 
 def test_broken_at_60_percent_fetches_only_the_rest(offer: Offer, file_server: Any, files: dict[str, bytes]) -> None:
