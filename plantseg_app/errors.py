@@ -26,6 +26,10 @@ class RequestError(PlantSegError):
     """The request itself is wrong: an unknown step, a setting out of range, a workflow that does not fit."""
 
 
+class AbsentError(RequestError):
+    """What is named is not on this machine, but could be: a model that has to be downloaded or added first."""
+
+
 class ResourceError(PlantSegError):
     """The machine cannot do it: memory, disk, device or network are short."""
 

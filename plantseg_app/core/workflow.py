@@ -23,7 +23,7 @@ from pydantic import BaseModel, ConfigDict, Field, SerializeAsAny, ValidationErr
 
 from plantseg_app.core.step import STEPS, Step, make_step, readable_errors
 from plantseg_app.core.volume import Kind
-from plantseg_app.errors import RequestError, did_you_mean
+from plantseg_app.errors import AbsentError, InputError, PlantSegError, RequestError, did_you_mean
 
 FORMAT_VERSION = 1
 
@@ -225,7 +225,9 @@ class Workflow(BaseModel):
         Raises
         ------
         RequestError
-            If a needed source is absent or an unknown one is given.
+            If a needed source is absent, an unknown one is given, or a model is not on this machine.
+        InputError
+            If a model is damaged.
         """
         present = set(given)
         for name in present - set(self.sources):
@@ -252,6 +254,8 @@ class Workflow(BaseModel):
         sources = {name: source for name, source in self.sources.items() if name in present}
         bound = self.model_copy(update={"nodes": nodes, "sources": sources})
         bound.kinds()
+        for name, problem in bound.problems().items():
+            raise type(problem)(f'Node "{name}": {problem}') from problem
         return bound
 
     def order(self) -> list[str]:
@@ -275,6 +279,9 @@ class Workflow(BaseModel):
     def kinds(self) -> dict[str, Kind]:
         """Return the kind that each source and node delivers, checking every wire on the way.
 
+        A node whose model is not on this machine, or damaged, is taken to deliver what those want that read it:
+        a workflow can be looked at and changed before its models are here. See `problems`.
+
         Raises
         ------
         RequestError
@@ -293,10 +300,32 @@ class Workflow(BaseModel):
             arriving = {port: kinds[source] for port, source in node.inputs.items()}
             try:
                 node.step.check_ports(arriving)
-                kinds[name] = node.step.made_kind(arriving)
+                kinds[name] = self._kind_made(name, arriving)
             except RequestError as error:
                 raise RequestError(f'Node "{name}": {error}') from error
         return kinds
+
+    def _kind_made(self, name: str, arriving: Mapping[str, Kind]) -> Kind:
+        step = self.nodes[name].step
+        try:
+            return step.made_kind(arriving)
+        except (AbsentError, InputError):
+            readers = (node for node in self.nodes.values() if name in node.inputs.values())
+            wanted = (
+                node.step.reads[port].kinds[0] for node in readers for port in node.inputs if node.inputs[port] == name
+            )
+            # Of a result that nobody reads any kind will do.
+            return next(wanted, step.makes if isinstance(step.makes, Kind) else Kind.RAW)
+
+    def problems(self) -> dict[str, PlantSegError]:
+        """Return, by node, why it cannot run on this machine: a model that has to be fetched first, or is damaged."""
+        found: dict[str, PlantSegError] = {}
+        for name, node in self.nodes.items():
+            try:
+                node.step.depends_on()
+            except PlantSegError as problem:
+                found[name] = problem
+        return found
 
     def _check_outputs(self) -> None:
         for name in self.outputs:

@@ -14,7 +14,6 @@ from PySide6.QtCore import QObject
 from PySide6.QtGui import QImage
 from PySide6.QtWidgets import QDialog, QFileDialog, QToolBar
 
-from plantseg_app.errors import PlantSegError
 from plantseg_app.gui.about import AboutDialog
 from plantseg_app.gui.actions import ACTIONS, PROOFREAD, ActionSet, build_actions
 from plantseg_app.gui.log_console import LogDock
@@ -24,7 +23,6 @@ from plantseg_app.gui.shortcuts_window import Shortcut, ShortcutsWindow, shortcu
 from plantseg_app.gui.tour import Tour
 from plantseg_app.io.atomic import replacing
 from plantseg_app.paths import samples_dir
-from plantseg_app.run.workflows import find_workflow
 
 if TYPE_CHECKING:
     from plantseg_app.gui.main_window import MainWindow
@@ -128,16 +126,7 @@ class Commands(QObject):
         """Choose a workflow, or a result whose workflow is wanted."""
         path, _ = QFileDialog.getOpenFileName(self._window, "Open workflow", "", _WORKFLOWS)
         if path:
-            self.load_workflow(Path(path))
-
-    def load_workflow(self, path: Path) -> None:
-        """Take the workflow of a file for the open images."""
-        try:
-            self._window.document.set_workflow(find_workflow(path))
-        except PlantSegError as error:
-            self._window.warn(str(error))
-        else:
-            self._window.tell(f"The workflow is that of {path.name}.")
+            self._window.loader.open_workflow(Path(path))
 
     def save_workflow(self) -> None:
         """Choose where to save the workflow as it is now."""

@@ -37,7 +37,7 @@ from plantseg_app.run.reading import (
 )
 from plantseg_app.run.store import VolumeRef
 from plantseg_app.run.tasks import ReadImage
-from plantseg_app.run.workflows import find_workflow
+from plantseg_app.run.workflows import find_workflow, what_is_missing
 
 _MOST_PROBLEMS = 8
 
@@ -161,7 +161,11 @@ class Loader(QObject):
             self.warn(str(error))
             return
         self.document.set_workflow(workflow)
-        self.tell(f"The workflow {workflow.title or workflow.name} was opened.")
+        name = workflow.title or workflow.name
+        if missing := what_is_missing(workflow):
+            self.warn(f"The workflow {name} was opened, but cannot run yet. {missing}")
+        else:
+            self.tell(f"The workflow {name} was opened.")
 
     def _enqueue(self, wanted: Sequence[Wanted]) -> None:
         self._queue.extend(wanted)

@@ -20,6 +20,7 @@ from plantseg_app.gui.qt_runner import Beside
 from plantseg_app.run import session as kept
 from plantseg_app.run.jobs import count_cells
 from plantseg_app.run.store import VolumeRef
+from plantseg_app.run.workflows import what_is_missing
 
 _SAVE_AFTER_MS = 300
 _SESSION = int(Qt.ItemDataRole.UserRole)
@@ -150,6 +151,8 @@ class SessionKeeper(QObject):
                 self.document.set_workflow(Workflow.from_yaml(state.workflow))
             except PlantSegError as error:
                 problems.append(f"The workflow could not be restored: {error}")
+            else:
+                problems += filter(None, [what_is_missing(self.document.workflow)])
         for result in state.results:
             try:
                 made_by = Workflow.from_yaml(result.workflow)

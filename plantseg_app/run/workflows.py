@@ -52,6 +52,8 @@ def _from_text(text: str) -> Workflow:
 def find_workflow(name_or_file: str | Path) -> Workflow:
     """Return a workflow by its ready-made name, from a YAML file, or as recorded in a result.
 
+    Its models need not be on this machine: `what_is_missing` says which to fetch before it can run.
+
     Raises
     ------
     RequestError
@@ -66,6 +68,11 @@ def find_workflow(name_or_file: str | Path) -> Workflow:
     if path.suffix:
         raise RequestError(f"There is no workflow file {path}.")
     raise RequestError(f'There is no workflow "{name_or_file}". {did_you_mean(str(name_or_file), bundled)}')
+
+
+def what_is_missing(workflow: Workflow) -> str:
+    """Return which models a workflow needs that are not on this machine or damaged, in sentences; "" for none."""
+    return " ".join(dict.fromkeys(str(problem) for problem in workflow.problems().values()))
 
 
 def _from_file(path: Path) -> Workflow:

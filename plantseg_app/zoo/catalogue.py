@@ -14,7 +14,7 @@ import os
 from pathlib import Path
 
 from plantseg_app import paths
-from plantseg_app.errors import InputError, RequestError, did_you_mean
+from plantseg_app.errors import AbsentError, InputError, RequestError, did_you_mean
 from plantseg_app.zoo.card import CARD_FILE, ModelCard
 
 
@@ -82,8 +82,10 @@ def find_model(id_or_path: str | Path) -> InstalledModel:
 
     Raises
     ------
-    RequestError
+    AbsentError
         If there is no such model; the message says how to download it, or suggests the nearest id.
+    RequestError
+        If a folder holds none.
     InputError
         If it is there but its card is damaged.
     """
@@ -100,12 +102,12 @@ def find_model(id_or_path: str | Path) -> InstalledModel:
     if folder.is_dir() and len(folder.parts) > 1:
         raise RequestError(f"The folder {folder} holds no {CARD_FILE}, so it is no model.")
     if (offered := _offered(str(id_or_path))) is not None:
-        raise RequestError(
+        raise AbsentError(
             f'The model "{id_or_path}" is not on this machine; download it in the area Models, or by: plantseg-app '
             f"models download {offered}"
         )
     hint = did_you_mean(str(id_or_path), [model.card.id for model in catalogue.models])
-    raise RequestError(f'There is no model "{id_or_path}". {hint}')
+    raise AbsentError(f'There is no model "{id_or_path}". {hint}')
 
 
 def _offered(name: str) -> str | None:

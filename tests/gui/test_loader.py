@@ -17,6 +17,7 @@ from pytestqt.qtbot import QtBot
 from plantseg_app.core.volume import Kind, Volume, VoxelSize
 from plantseg_app.gui import loader as loader_module
 from plantseg_app.io import write_volume
+from plantseg_app.run.prediction import predict_step
 from plantseg_app.run.workflows import find_workflow
 
 pytestmark = pytest.mark.gui
@@ -253,6 +254,12 @@ def test_many_images_of_a_folder_are_asked_about(
 def test_a_workflow_file_opens_as_the_workflow(tmp_path: Path, loading: SimpleNamespace, open_all: OpenAll) -> None:
     file = tmp_path / "mine.yaml"
     file.write_text(find_workflow("membranes-multicut").to_yaml(), encoding="utf-8")
+    foreign = tmp_path / "foreign.yaml"
+    text = file.read_text(encoding="utf-8").replace("membranes-3d", "plantseg_3dnuc_platinum")
+    foreign.write_text(text, encoding="utf-8")
+    loading.loader.open_workflow(foreign)
+    assert "models download plantseg_3dnuc_platinum" in loading.warned.pop()
+    assert predict_step(loading.document.workflow).model == "plantseg_3dnuc_platinum"
     broken = tmp_path / "broken.yaml"
     broken.write_text("workflow: [", encoding="utf-8")
     open_all(file, broken)

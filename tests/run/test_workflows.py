@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 
 from plantseg_app import paths
 from plantseg_app.core.step import STEPS
 from plantseg_app.core.volume import Kind, Volume
-from plantseg_app.errors import RequestError
+from plantseg_app.core.workflow import Workflow
+from plantseg_app.errors import AbsentError, InputError, RequestError
 from plantseg_app.io import write_volume
 from plantseg_app.run.workflows import (
     DEFAULT_WORKFLOW,
@@ -17,6 +20,7 @@ from plantseg_app.run.workflows import (
     find_workflow,
     prediction_workflow,
     step_workflow,
+    what_is_missing,
     with_model,
     with_settings,
 )
@@ -81,6 +85,35 @@ def test_what_is_no_workflow_is_said_in_words(tmp_path):
     (tmp_path / "other.yaml").write_text("a: 1")
     with pytest.raises(RequestError, match=r"other\.yaml: A workflow file"):
         find_workflow(tmp_path / "other.yaml")
+
+
+def test_a_workflow_whose_models_are_not_here_opens_and_says_so_before_it_runs(tmp_path):
+    file = tmp_path / "shared.yaml"
+    for here in bundled_workflows():
+        text = re.sub(r"(?<!_)\bmodel: \S+", "model: generic_confocal_3D_unet", here.to_yaml())
+        file.write_text(text, encoding="utf-8")
+        workflow = find_workflow(file)
+        assert workflow.kinds() == here.kinds()
+        assert what_is_missing(here) == ""
+        if workflow == here:
+            # It runs no network.
+            continue
+        assert "models download confocal_3d_unet_ovules_ds2x" in what_is_missing(workflow)
+        with pytest.raises(AbsentError, match="models download"):
+            workflow.bind(workflow.sources)
+
+
+def test_a_workflow_opens_though_its_model_is_damaged_or_removed(other_model):
+    workflow = with_model(find_workflow(DEFAULT_WORKFLOW), other_model)
+    card = paths.user_models_dir() / "other" / "card.yaml"
+    card.write_text("card: 1", encoding="utf-8")
+    assert Workflow.from_yaml(workflow.to_yaml()) == workflow
+    assert "cannot be used" in what_is_missing(workflow)
+    with pytest.raises(InputError, match="cannot be used"):
+        workflow.bind(["image"])
+    card.unlink()
+    assert with_model(workflow, "membranes-3d") == find_workflow(DEFAULT_WORKFLOW)
+    assert 'no model "other"' in what_is_missing(workflow)
 
 
 def test_settings_are_changed_by_node_or_by_the_step_that_only_one_node_runs():

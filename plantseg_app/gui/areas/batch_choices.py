@@ -20,7 +20,7 @@ from plantseg_app.io import FORMATS
 from plantseg_app.run.batch import RESULT_SUFFIXES
 from plantseg_app.run.jobs import ExtraSource, JobSettings, ReadOptions
 from plantseg_app.run.read_settings import ReadSettings
-from plantseg_app.run.workflows import bundled_workflows, find_workflow
+from plantseg_app.run.workflows import bundled_workflows, find_workflow, what_is_missing
 
 _WIZARD = "as in the wizard"
 
@@ -84,6 +84,8 @@ class WorkflowChoice(QWidget):
         self._files[key] = workflow
         self.box.setCurrentIndex(self.box.findData(key))
         self._tell()
+        if missing := what_is_missing(workflow):
+            self._bench.warn(f"{path.name} cannot run yet. {missing}")
 
     def _choose_file(self) -> None:
         path, _ = QFileDialog.getOpenFileName(
