@@ -161,7 +161,7 @@ def workflow_with_model(workflow: Workflow, model: str) -> Workflow:
 
 
 def default_workflow(model: str | None) -> str:
-    """Return the name of the workflow that suits a model: that of its network family.
+    """Return the name of the workflow that suits a model: the one that its card names, else that of its network family.
 
     Raises
     ------
@@ -172,7 +172,8 @@ def default_workflow(model: str | None) -> str:
         return DEFAULT_WORKFLOW
     from plantseg_app.zoo.catalogue import find_model
 
-    return find_model(model).card.network_family().default_workflow
+    card = find_model(model).card
+    return card.workflow or card.network_family().default_workflow
 
 
 def step_workflow(step: Step, sources: Mapping[str, Kind], node: str = "result") -> Workflow:

@@ -115,6 +115,9 @@ class ModelCard(ModelFacts):
         description='The architecture and its settings, with its "kind": what `NetworkFamily.to_plain` writes.'
     )
     normalisation: Normalisation = Field(description="How grey values are prepared.")
+    workflow: str = Field(
+        "", description="The ready-made workflow that suits it, where that of its family is not the best for it."
+    )
     weights: Weights = Field(description="The trained numbers.")
     files: tuple[ModelFile, ...] = Field((), description="Further files beside the card that must be whole.")
     picture: BesideCard | None = Field(None, description="A picture beside the card: image, result and truth.")

@@ -116,6 +116,13 @@ def test_a_workflow_opens_though_its_model_is_damaged_or_removed(other_model):
     assert 'no model "other"' in what_is_missing(workflow)
 
 
+def test_a_card_may_name_another_workflow_than_its_family(other_model):
+    assert default_workflow(other_model) == DEFAULT_WORKFLOW
+    card = paths.user_models_dir() / other_model / "card.yaml"
+    card.write_text(CARD + "workflow: membranes-multicut\n")
+    assert default_workflow(other_model) == "membranes-multicut"
+
+
 def test_settings_are_changed_by_node_or_by_the_step_that_only_one_node_runs():
     workflow = find_workflow(DEFAULT_WORKFLOW)
     node = next(name for name, content in workflow.nodes.items() if content.step.id == "gasp")
