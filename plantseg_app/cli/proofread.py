@@ -240,11 +240,11 @@ def _by_nuclei(
 
 def _list(session: ProofreadSession, count: int, terminal: Terminal, context: RunContext) -> list[dict[str, Any]]:
     """Print the most doubtful cells of which nobody has said anything, and return them for JSON."""
-    from plantseg_app.proofread.doubt import examine_all
-    from plantseg_app.proofread.work_list import WorkList
+    from plantseg_app.proofread.work_list import Examination, WorkList
 
     cells = session.tissue.index.ids()
-    work = WorkList(session, examine_all(session.tissue, context.track(cells, "Look at cells", len(cells))))
+    seen = Examination.of(session.tissue, context.track(cells, "Look at cells", len(cells)))
+    work = WorkList(session, seen)
     rows = []
     for doubt in work.doubts[:count]:
         middle = [(part.start + part.stop) // 2 for part in session.tissue.index.box(doubt.cell)]

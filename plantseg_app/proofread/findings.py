@@ -17,9 +17,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from plantseg_app.algorithms.flooding import flood, label_touching, local_maxima, scale_sigma, smooth
+from plantseg_app.algorithms.flooding import Spacing, flood, label_touching, local_maxima, scale_sigma, smooth
 from plantseg_app.algorithms.nuclei import BOUNDARY_SIGMA
 from plantseg_app.algorithms.region_graph import measure_edges
+from plantseg_app.proofread.cell_index import CellIndex
 from plantseg_app.proofread.tissue import Tissue
 
 _SMALLEST_PART = 0.1
@@ -115,29 +116,80 @@ def usual_scale(tissue: Tissue) -> Scale:
 
 def examine(tissue: Tissue, cell: int, scale: Scale | None = None) -> Findings:
     """Look at a cell, at the usual scale by default; KeyError when it is not there."""
-    scale = usual_scale(tissue) if scale is None else scale
-    box = tissue.box_around((cell,), margin_vox=1)
-    labels = tissue.planes[tissue.index.layer(cell)][box]
-    inside = np.ascontiguousarray(labels == cell)
-    boundary = None if tissue.boundary is None else np.ascontiguousarray(tissue.boundary[box], np.float32)
-    size = tissue.index.size(cell)
-    n_pieces, loose_vox = _pieces(inside)
-    rim = _Rim.of(labels, cell, boundary, tissue.spacing)
-    core, wall, waist = _within(inside, boundary, tissue.spacing, scale)
-    return Findings(
-        size_vox=size,
-        at_border=tissue.is_at_border(cell),
-        surface=float(rim.areas.sum()),
-        n_pieces=n_pieces,
-        loose_vox=loose_vox,
-        hole_vox=_hole_vox(inside),
-        faces=rim.weakest_faces(),
-        rim_evidence=rim.mean_evidence,
-        core_evidence=core,
-        wall_evidence=wall,
-        waist=waist,
-        n_nuclei=-1 if tissue.nuclei is None else sum(share > 0.5 for share in tissue.nuclei_in(cell).values()),
-    )
+    return Sight.of(tissue, cell).examine(usual_scale(tissue) if scale is None else scale)
+
+
+class Sight(NamedTuple):
+    """All that is looked at of one cell: its labels copied, so that another thread may look while they are corrected.
+
+    Attributes
+    ----------
+    cell
+        Its id.
+    labels
+        (Z, Y, X), its box with a voxel around.
+    boundary, nuclei
+        The same box of the maps, or None.
+    nucleus_index
+        Where each nucleus is, or None.
+    spacing
+        Edge lengths of a voxel (z, y, x).
+    size_vox, at_border
+        As in `Findings`.
+    """
+
+    cell: int
+    labels: NDArray[Any]
+    boundary: NDArray[Any] | None
+    nuclei: NDArray[Any] | None
+    nucleus_index: CellIndex | None
+    spacing: Spacing
+    size_vox: int
+    at_border: bool
+
+    @classmethod
+    def of(cls, tissue: Tissue, cell: int) -> Sight:
+        """Return what is to be seen of a cell now; KeyError when it is not there."""
+        box = tissue.box_around((cell,), margin_vox=1)
+        return cls(
+            cell=cell,
+            labels=tissue.planes[tissue.index.layer(cell)][box].copy(),
+            boundary=None if tissue.boundary is None else tissue.boundary[box],
+            nuclei=None if tissue.nuclei is None else tissue.nuclei[box],
+            nucleus_index=None if tissue.nuclei is None else tissue.nucleus_index,
+            spacing=tissue.spacing,
+            size_vox=tissue.index.size(cell),
+            at_border=tissue.is_at_border(cell),
+        )
+
+    def examine(self, scale: Scale) -> Findings:
+        """Look at the cell."""
+        inside = self.labels == self.cell
+        boundary = None if self.boundary is None else np.ascontiguousarray(self.boundary, np.float32)
+        n_pieces, loose_vox = _pieces(inside)
+        rim = _Rim.of(self.labels, self.cell, boundary, self.spacing)
+        core, wall, waist = _within(inside, boundary, self.spacing, scale)
+        return Findings(
+            size_vox=self.size_vox,
+            at_border=self.at_border,
+            surface=float(rim.areas.sum()),
+            n_pieces=n_pieces,
+            loose_vox=loose_vox,
+            hole_vox=_hole_vox(inside),
+            faces=rim.weakest_faces(),
+            rim_evidence=rim.mean_evidence,
+            core_evidence=core,
+            wall_evidence=wall,
+            waist=waist,
+            n_nuclei=self._n_nuclei(inside),
+        )
+
+    def _n_nuclei(self, inside: NDArray[np.bool_]) -> int:
+        if self.nuclei is None or self.nucleus_index is None:
+            return -1
+        names, counts = np.unique(self.nuclei[inside], return_counts=True)
+        pairs = zip(names.tolist(), counts.tolist(), strict=True)
+        return sum(1 for name, held in pairs if name and 2 * held > self.nucleus_index.size(name))
 
 
 def _pieces(inside: NDArray[np.bool_]) -> tuple[int, int]:

@@ -13,15 +13,54 @@ and cells of which a person has said something are done.
 from __future__ import annotations
 
 import bisect
-from collections.abc import Mapping
+import dataclasses
+import itertools
+from collections.abc import Iterable, Mapping
+from typing import Self
 
 from plantseg_app.algorithms.blocks import Check, never_stop
 from plantseg_app.proofread.doubt import Doubt, Usual, by_doubt, examine_all, judge
 from plantseg_app.proofread.edit import Edit
-from plantseg_app.proofread.findings import Findings, examine, usual_scale
+from plantseg_app.proofread.findings import Findings, Scale, Sight, examine, usual_scale
 from plantseg_app.proofread.refusal import Refused
 from plantseg_app.proofread.session import ProofreadSession
+from plantseg_app.proofread.tissue import Tissue
 from plantseg_app.proofread.tools.marks import Lock
+
+_MOST_NEW_AT_ONCE = 20
+
+
+@dataclasses.dataclass(frozen=True)
+class Examination:
+    """What was seen of all cells, and what is thought of it; plain data that another process may make.
+
+    Attributes
+    ----------
+    session
+        Whose cells they are.
+    scale
+        How closely they were looked at.
+    findings
+        Of each cell.
+    usual
+        What is usual among them; None where there are no cells.
+    doubts
+        Of each cell, the most doubtful first.
+    """
+
+    scale: Scale
+    findings: Mapping[int, Findings]
+    usual: Usual | None
+    doubts: tuple[Doubt, ...]
+
+    @classmethod
+    def of(cls, tissue: Tissue, cells: Iterable[int] | None = None, check: Check = never_stop) -> Self:
+        """Look at cells, all by default, some 10 ms each; `check` is called between them and may raise to stop."""
+        scale = usual_scale(tissue)
+        findings = examine_all(tissue, cells, scale, check)
+        usual = Usual.of(findings.values(), tissue.shape_vox[0] == 1) if findings else None
+        doubts = [] if usual is None else sorted((judge(cell, findings, usual) for cell in findings), key=by_doubt)
+        return cls(scale, findings, usual, tuple(doubts))
 
 
 class WorkList:
@@ -31,33 +70,32 @@ class WorkList:
     ----------
     current
         The cell that is being looked at; None before the first, and when it is gone.
+    session
+        Whose cells they are.
+    scale
+        How closely cells are looked at.
 
     Parameters
     ----------
     session
         Whose cells; its corrections are followed until `close`.
-    findings
-        Of all cells where they are known already, as from another process; else all are looked at now, which takes
-        some 10 ms a cell.
-    check
-        Called between cells then; may raise to stop.
+    examination
+        Of its cells where that is done already, as in another process, perhaps before some were corrected; else all
+        are looked at now.
     """
 
-    def __init__(
-        self, session: ProofreadSession, findings: Mapping[int, Findings] | None = None, check: Check = never_stop
-    ) -> None:
-        self._session = session
-        self._scale = usual_scale(session.tissue)
-        found = examine_all(session.tissue, scale=self._scale, check=check) if findings is None else findings
+    def __init__(self, session: ProofreadSession, examination: Examination | None = None) -> None:
+        self.session = session
+        seen = Examination.of(session.tissue) if examination is None else examination
         index = session.tissue.index
-        self._findings = {cell: seen for cell, seen in found.items() if cell in index}
+        self.scale = seen.scale
+        self._findings = {cell: found for cell, found in seen.findings.items() if cell in index}
         # Judged once: the measure of what is usual does not follow every stroke.
-        self._usual = Usual.of(self._findings.values(), session.tissue.shape_vox[0] == 1) if self._findings else None
-        self._doubts: dict[int, Doubt] = {}
-        self._order: list[Doubt] = []
+        self._usual = seen.usual
+        self._order = [doubt for doubt in seen.doubts if doubt.cell in index]
+        self._doubts = {doubt.cell: doubt for doubt in self._order}
         self._stale = {cell for cell in index.ids() if cell not in self._findings}
-        for cell in self._findings:
-            self._place(cell)
+        self._handed_out: set[int] = set()
         self._trail: list[int] = []
         self._seen: set[int] = set()
         self.current: int | None = None
@@ -65,7 +103,7 @@ class WorkList:
 
     def close(self) -> None:
         """Follow the session no longer."""
-        self._session.changed.disconnect(self.follow)
+        self.session.changed.disconnect(self.follow)
 
     # ------------------------------------------------------------------------------------------------ asking
 
@@ -77,8 +115,13 @@ class WorkList:
     @property
     def n_left(self) -> int:
         """How many cells nobody has said anything of."""
-        index, marks = self._session.tissue.index, self._session.marks
+        index, marks = self.session.tissue.index, self.session.marks
         return len(index) - sum(1 for cell in marks if cell in index)
+
+    @property
+    def current_doubt(self) -> Doubt | None:
+        """Why the cell that is being looked at is doubted, as it was judged last; None when there is none."""
+        return None if self.current is None else self._doubts.get(self.current)
 
     def doubt(self, cell: int) -> Doubt | None:
         """Return why a cell is doubted, after another look where it changed; None when there is no such cell."""
@@ -135,20 +178,25 @@ class WorkList:
         """
         if self.current is None:
             raise Refused("No cell is being looked at; go to the next one first.")
-        return self._session.do(Lock(cells=(self.current,)))
+        return self.session.do(Lock(cells=(self.current,)))
 
     # ------------------------------------------------------------------------------------------------ following
 
     def follow(self, edit: Edit) -> None:
         """Take note of a correction that was made, undone or redone; called by the session."""
-        index = self._session.tissue.index
+        index = self.session.tissue.index
+        changed: set[int] = set(edit.entries)
         for cell in edit.entries:
+            # What is said of a neighbour's face to this cell may hold no longer.
+            faces = self._findings[cell].faces if cell in self._findings else ()
+            changed.update(face.neighbour for face in faces)
             if cell in index:
-                self._stale.add(cell)
                 # It is another shape now, and worth another look.
                 self._seen.discard(cell)
             else:
                 self._drop(cell)
+        self._stale.update(cell for cell in changed if cell in index)
+        self._handed_out -= changed
         if self.current is not None and self.current not in index:
             self.current = None
 
@@ -158,14 +206,26 @@ class WorkList:
             check()
             self._look_again(cell)
 
+    def hand_out(self, most: int) -> list[Sight]:
+        """Return what is to be seen of up to so many cells that changed, for another thread to look at."""
+        waiting = sorted(self._stale - self._handed_out)[:most]
+        self._handed_out.update(waiting)
+        return [Sight.of(self.session.tissue, cell) for cell in waiting]
+
+    def take(self, findings: Mapping[int, Findings]) -> None:
+        """Judge by what another thread saw; cells that changed since they were handed out are left for another look."""
+        fresh = {cell: found for cell, found in findings.items() if cell in self._handed_out and cell in self._stale}
+        self._take({cell: found for cell, found in fresh.items() if cell in self.session.tissue.index})
+
     # ------------------------------------------------------------------------------------------------ inside
 
     def _is_done(self, cell: int) -> bool:
-        return cell in self._session.marks
+        return cell in self.session.marks
 
     def _top_unseen(self) -> Doubt | None:
-        # New cells have no place yet.
-        for cell in [cell for cell in self._stale if cell not in self._doubts]:
+        # New cells have no place yet; after hundreds of earlier corrections nobody waits for all of them.
+        new = [cell for cell in self._stale if cell not in self._doubts]
+        for cell in itertools.islice(new, _MOST_NEW_AT_ONCE):
             self._look_again(cell)
         place = 0
         while place < len(self._order):
@@ -181,18 +241,23 @@ class WorkList:
 
     def _look_again(self, cell: int) -> None:
         """Examine a cell and those around it that changed as well, since it is judged with them."""
-        self._stale.discard(cell)
-        if cell not in self._session.tissue.index:
+        tissue = self.session.tissue
+        if cell not in tissue.index:
+            self._stale.discard(cell)
             return
-        self._findings[cell] = examine(self._session.tissue, cell, self._scale)
-        around = [face.neighbour for face in self._findings[cell].faces if face.neighbour in self._stale]
-        for other in around:
-            self._stale.discard(other)
-            self._findings[other] = examine(self._session.tissue, other, self._scale)
-        if self._usual is None:
-            self._usual = Usual.of(self._findings.values(), self._session.tissue.shape_vox[0] == 1)
-        for other in (cell, *around):
-            self._place(other)
+        found = {cell: examine(tissue, cell, self.scale)}
+        around = [face.neighbour for face in found[cell].faces if face.neighbour in self._stale]
+        self._take(found | {other: examine(tissue, other, self.scale) for other in around})
+
+    def _take(self, findings: Mapping[int, Findings]) -> None:
+        """Judge cells by what was seen of them."""
+        self._findings |= findings
+        self._stale.difference_update(findings)
+        self._handed_out.difference_update(findings)
+        if self._usual is None and self._findings:
+            self._usual = Usual.of(self._findings.values(), self.session.tissue.shape_vox[0] == 1)
+        for cell in findings:
+            self._place(cell)
 
     def _place(self, cell: int) -> None:
         if self._usual is None:
@@ -211,4 +276,5 @@ class WorkList:
         self._take_out(cell)
         self._findings.pop(cell, None)
         self._stale.discard(cell)
+        self._handed_out.discard(cell)
         self._seen.discard(cell)

@@ -9,7 +9,7 @@ from plantseg_app.run.desk import Desk, Task
 from plantseg_app.run.store import VolumeRef
 
 if TYPE_CHECKING:
-    from plantseg_app.proofread.findings import Findings
+    from plantseg_app.proofread.work_list import Examination
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,8 +29,8 @@ class ExamineCells(Task):
     nuclei: VolumeRef | None = None
     title: str = "Looking at all cells"
 
-    def run(self, desk: Desk) -> dict[int, Findings]:
-        """Return what was seen, by cell, for `WorkList(session, findings)`.
+    def run(self, desk: Desk) -> Examination:
+        """Return what was seen, for a `WorkList` of the session.
 
         Raises
         ------
@@ -39,8 +39,8 @@ class ExamineCells(Task):
         """
         import numpy as np
 
-        from plantseg_app.proofread.doubt import examine_all
         from plantseg_app.proofread.tissue import Tissue
+        from plantseg_app.proofread.work_list import Examination
 
         labels = desk.open(self.labels)
         tissue = Tissue(
@@ -52,6 +52,6 @@ class ExamineCells(Task):
         context = desk.context(n_threads=1)
         try:
             cells = tissue.index.ids()
-            return examine_all(tissue, context.track(cells, self.title, len(cells)))
+            return Examination.of(tissue, context.track(cells, self.title, len(cells)))
         finally:
             context.close()

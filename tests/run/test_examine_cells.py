@@ -9,9 +9,8 @@ import pytest
 
 from plantseg_app.core.volume import Kind, Volume
 from plantseg_app.errors import Cancelled
-from plantseg_app.proofread.doubt import examine_all
 from plantseg_app.proofread.session import ProofreadSession
-from plantseg_app.proofread.work_list import WorkList
+from plantseg_app.proofread.work_list import Examination, WorkList
 from plantseg_app.run.desk import Desk
 from plantseg_app.run.examine_cells import ExamineCells
 
@@ -26,11 +25,11 @@ def test_another_process_sees_what_this_one_would(tmp_path: Path) -> None:
     refs = [
         desk.store.add(Volume(data, kind, size)) for data, kind in ((labels, Kind.LABELS), (boundary, Kind.BOUNDARY))
     ]
-    findings = pickle.loads(pickle.dumps(ExamineCells(*refs).run(desk)))
+    seen = pickle.loads(pickle.dumps(ExamineCells(*refs).run(desk)))
     session = ProofreadSession(labels, boundary=boundary, spacing=size)
     # NaN is not equal to itself.
-    assert repr(findings) == repr(examine_all(session.tissue))
-    assert [doubt.cell for doubt in WorkList(session, findings).doubts] == [
+    assert repr(seen) == repr(Examination.of(session.tissue))
+    assert [doubt.cell for doubt in WorkList(session, seen).doubts] == [
         doubt.cell for doubt in WorkList(session).doubts
     ]
     assert told[-1][1].done == 12
