@@ -172,6 +172,17 @@ ACTIONS: tuple[Action, ...] = (
         "unsure", "&Unsure", "U", "Say that nobody can tell what the cell under the cursor is, or no longer.",
         PROOFREAD, "unsure", True, is_tool=True,
     ),
+    Action(
+        "next_cell", "&Next suspicious cell", "N", "Go to the most doubtful cell that you have not seen; at first, "
+        "look at all cells to find out which they are.", PROOFREAD, "suspicious", begins_group=True,
+    ),
+    Action(
+        "previous_cell", "Prev&ious suspicious cell", "Shift+N", "Go back to the suspicious cell before.", PROOFREAD
+    ),
+    Action(
+        "accept_cell", "This cell is &fine, go on", "Y", "Lock the suspicious cell as correct and go to the next one.",
+        PROOFREAD,
+    ),
     Action("apply", "Appl&y", "Return", "Carry out what was drawn.", PROOFREAD, "apply", True, begins_group=True),
     Action("narrower", "Narrower &brush", "[", "Make the brush narrower.", PROOFREAD),
     Action("wider", "&Wider brush", "]", "Make the brush wider.", PROOFREAD),

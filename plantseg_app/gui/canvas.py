@@ -185,13 +185,15 @@ class Canvas:
         return np.asarray(self._qt_viewer.screenshot(flash=False))
 
     def on_view_change(self, callback: Callable[[], None]) -> None:
-        """Call `callback` whenever another slice is shown or the view is moved or zoomed."""
+        """Call `callback` whenever another slice is shown or the view is turned, moved or zoomed."""
         self._followers.append(callback)
         if self._model is not None:
             self._follow_view(callback)
 
     def _follow_view(self, callback: Callable[[], None]) -> None:
-        self.model.dims.events.current_step.connect(lambda _event: callback())
+        for changed in (self.model.dims.events.current_step, self.model.dims.events.order):
+            changed.connect(lambda _event: callback())
+        self.model.dims.events.ndisplay.connect(lambda _event: callback())
         self.model.scene.camera.events.center.connect(lambda _event: callback())
         self.model.scene.camera.events.zoom.connect(lambda _event: callback())
 

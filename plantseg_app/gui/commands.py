@@ -94,7 +94,8 @@ class Commands(QObject):
         """Stop what runs; or end the tour, which is less, where nothing does."""
         if self.tour.is_shown and not (self._window.runner.is_busy or self._window.loader.is_busy):
             self.tour.end()
-        elif self._window.runner.is_busy or self._window.loader.is_busy or not self._window.page.drop():
+        elif not self._window.page.drop():
+            # What is drawn goes first: cells may be looked at for minutes meanwhile.
             self._window.cancel()
 
     def show_correcting(self, is_correcting: bool) -> None:

@@ -243,6 +243,14 @@ class Document(QObject):
             self._unsaved.add(result.name)
         self.results_changed.emit()
 
+    def ref_of(self, volume: Volume) -> VolumeRef | None:
+        """Return where the session keeps a volume that is open; None when it does not, or not yet."""
+        held: list[Result | OpenImage] = [*self.results.values(), *self.images.values()]
+        refs = (one.ref for one in held if one.volume is volume and isinstance(one.ref, VolumeRef))
+        ref = next(refs, None)
+        # A person may have said that it shows something else.
+        return None if ref is None else ref.as_kind(volume.kind)
+
     def complete_result(self, result: Result, **facts: Any) -> None:
         """Add facts to a result, found out later; does nothing when it has been replaced since."""
         now = self.results.get(result.name)

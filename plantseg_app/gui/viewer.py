@@ -27,6 +27,7 @@ COLORMAPS = {Kind.RAW: "gray", Kind.BOUNDARY: "magma", Kind.FOREGROUND: "viridis
 _LABELS_OPACITY, _MAP_OPACITY = 0.5, 0.7
 _SPOTLIGHT = ((0.0, 0.0, 0.0, 0.6), (1.0, 0.69, 0.0, 0.45))
 """Red, green, blue and opacity where a spotlight does not fall and where it does."""
+_SHARE_OF_CANVAS = (0.15, 0.8)
 _DRAWING = "drawing"
 # Under this key a plane or channel says whose it is.
 _PART_OF = "plantseg-app part of"
@@ -313,6 +314,33 @@ class Viewer(Canvas):
             self.fit()
 
     # ------------------------------------------------------------------------------------------------ places
+
+    def centre_on(self, name: str, voxel: Sequence[float], extent_vox: Sequence[int]) -> None:
+        """Show a place of the labels `name` in the middle of the canvas, on its slice; in 3D turn around it.
+
+        The zoom stays as it is, unless what is there would be tiny or larger than the canvas.
+
+        Parameters
+        ----------
+        voxel
+            Z, Y, X.
+        extent_vox
+            How large the thing at this place is along Z, Y, X.
+        """
+        planes = self.labels_planes(name)
+        if not planes:
+            return
+        dims, camera = self.model.dims, self.model.scene.camera
+        world = planes[0].data_to_world(voxel)
+        for axis in dims.not_displayed:
+            dims.set_point(axis, world[axis])
+        centre = [float(world[axis]) for axis in dims.displayed]
+        camera.center = (0.0, *centre) if len(centre) == 2 else tuple(centre)
+        width = max(float(extent_vox[axis] * planes[0].scale[axis]) for axis in dims.displayed)
+        share = width * self.zoom / min(self.widget.width(), self.widget.height())
+        least, most = _SHARE_OF_CANVAS
+        if not least <= share <= most:
+            camera.zoom = self.zoom * min(max(share, least), most) / share
 
     def visible_box(self, name: str) -> Box | None:
         """Return the part of the layer `name` that is on the screen: one slice in 2D, everything in 3D."""

@@ -18,10 +18,10 @@ from plantseg_app.errors import PlantSegError
 from plantseg_app.gui.document import Result
 from plantseg_app.gui.geometry import grid_of
 from plantseg_app.gui.likeness import Likeness
-from plantseg_app.gui.proofreading.beginning import Begun, beginning_of
+from plantseg_app.gui.proofreading.beginning import Beginning, Begun, beginning_of
 from plantseg_app.gui.proofreading.hand import Hand
 from plantseg_app.gui.proofreading.overlay import Overlay
-from plantseg_app.gui.proofreading.picking import Spot
+from plantseg_app.gui.proofreading.picking import Spot, middle_of
 from plantseg_app.gui.proofreading.pointer import Pointer
 from plantseg_app.gui.workbench import Workbench
 from plantseg_app.io.atomic import replacing
@@ -52,6 +52,8 @@ class Corrections(QObject):
     ----------
     session
         None while nothing is corrected.
+    beginning
+        What it was made of, as long as there is a session.
     hand, pointer
         The tool in hand and the mouse, as long as there is a session.
     is_beginning, is_keeping
@@ -68,6 +70,7 @@ class Corrections(QObject):
         super().__init__(parent)
         self.bench = bench
         self.session: ProofreadSession | None = None
+        self.beginning: Beginning | None = None
         self.hand: Hand | None = None
         self.pointer: Pointer | None = None
         self.is_beginning = False
@@ -76,6 +79,8 @@ class Corrections(QObject):
         self._n_kept = 0
         self.is_keeping = False
         self._overlay: Overlay | None = None
+        self._looked_at = 0
+        bench.viewer.on_view_change(self._outline)
         self._likeness = Likeness(bench.viewer, self)
         bench.document.file_written.connect(self._note_written)
 
@@ -99,7 +104,7 @@ class Corrections(QObject):
         beginning = beginning_of(self.bench.document, cells, self.bench.folder)
         self.bench.beside.ask(
             functools.partial(beginning.begin, self.bench.runner.store),
-            functools.partial(self._take_begun, cells),
+            functools.partial(self._take_begun, cells, beginning),
             self._fail_to_begin,
         )
         self.changed.emit()
@@ -110,12 +115,13 @@ class Corrections(QObject):
             return
         self.show_layers(False)
         self.session.close()
-        self.session = self.base = self._kept = None
+        self.session = self.beginning = self.base = self._kept = None
+        self._looked_at = 0
         if CORRECTED not in self.bench.document.results:
             self.bench.viewer.remove(CORRECTED)
         self.changed.emit()
 
-    def _take_begun(self, cells: Result, begun: Begun) -> None:
+    def _take_begun(self, cells: Result, beginning: Beginning, begun: Begun) -> None:
         self.is_beginning = False
         now = self.bench.document.cells
         if now is None or now.volume is not cells.volume:
@@ -123,7 +129,7 @@ class Corrections(QObject):
             begun.session.close()
             self.changed.emit()
             return
-        self.session, self.base, self._kept = begun.session, cells, None
+        self.session, self.beginning, self.base, self._kept = begun.session, beginning, cells, None
         self._n_kept = self._position()
         session = self.session
         session.changed.connect(self._show_edit)
@@ -233,22 +239,50 @@ class Corrections(QObject):
         if self._overlay is not None and self.pointer is not None:
             self._overlay.show_edit(edit)
             self.pointer.look_again()
-            self._hover(self.pointer.spot)
+            self._outline()
+            self.hovered.emit(self.pointer.spot)
         self.edited.emit(edit)
         self.changed.emit()
 
-    # ------------------------------------------------------------------------------------------------ the cursor
+    # ------------------------------------------------------------------------------------------------ the canvas
+
+    def look_at(self, cell: int, neighbour: int = 0) -> None:
+        """Bring a cell into the middle of the canvas and outline it; 0 takes the outline away.
+
+        Parameters
+        ----------
+        neighbour
+            Another cell that should be in sight as well, 0 for none.
+        """
+        session = self.session
+        if session is None or self.pointer is None:
+            return
+        self._looked_at = cell
+        if cell in session.tissue.index:
+            box = session.tissue.box_around((cell,))
+            masks = [session.tissue.mask_of((one,), box) for one in (cell, neighbour) if one in session.tissue.index]
+            middle = middle_of(masks, self.pointer.across)
+            place = [part.start + at for part, at in zip(box, middle, strict=True)]
+            self.bench.viewer.centre_on(CORRECTED, place, [part.stop - part.start for part in box])
+            # A key must not act on a cell that was under the cursor before.
+            self.pointer.forget()
+        self._outline()
 
     def _hover(self, spot: Spot | None) -> None:
+        if self._overlay is not None:
+            self._outline()
+            self.hovered.emit(spot)
+
+    def _outline(self) -> None:
+        """Outline what the cursor points at, and the cell that is looked at, on the slice that is shown."""
         if self.session is None or self._overlay is None or self.pointer is None or self.hand is None:
             return
+        spot, across = self.pointer.spot, self.pointer.across
+        shown = 0 if across is None else self._shown_slice(across)
+        self._overlay.outline_looked_at(self._looked_at, across, shown)
         cell = spot.cell if spot is not None and spot.cell else self.hand.chosen
-        across = self.pointer.across
-        place = 0
-        if across is not None:
-            place = spot.voxel[across] if spot is not None else self._shown_slice(across)
+        place = shown if across is None or spot is None else spot.voxel[across]
         self._overlay.outline(cell, across, place, is_chosen=cell == self.hand.chosen)
-        self.hovered.emit(spot)
 
     def _shown_slice(self, across: int) -> int:
         layer = self.bench.viewer.labels_planes(CORRECTED)[0]

@@ -21,11 +21,11 @@ if TYPE_CHECKING:
     from plantseg_app.gui.viewer import Box, Viewer
 
 OVERLAY = "corrections"
-CORRECT, UNSURE, POINTED, CHOSEN, STROKES = 1, 2, 3, 4, 5
+CORRECT, UNSURE, POINTED, CHOSEN, LOOKED_AT, STROKES = 1, 2, 3, 4, 5, 6
 """The categories; strokes have the last one and those after it."""
 
 _STROKE_COLOURS = ("#ffb000", "#56b4e9", "#f0e442", "#cc79a7", "#009e73", "#d55e00")
-_COLOURS = {CORRECT: "#ffffff", UNSURE: "#101010", POINTED: "#ffffff", CHOSEN: "#ffb000"}
+_COLOURS = {CORRECT: "#ffffff", UNSURE: "#101010", POINTED: "#ffffff", CHOSEN: "#ffb000", LOOKED_AT: "#00e5ff"}
 _COLOURS |= {category: _STROKE_COLOURS[(category - STROKES) % len(_STROKE_COLOURS)] for category in range(STROKES, 256)}
 _HATCH_PERIOD, _HATCH_WIDTH = 8, 2
 _MOST_OUTLINED_VOX = 2**24
@@ -35,8 +35,8 @@ _OUTLINE_PX = 2.0
 class Overlay:
     """The layer over the cells.
 
-    Correct cells have white stripes, unsure ones black stripes the other way, the cell under the cursor an outline; in
-    3D it is filled.
+    Correct cells have white stripes, unsure ones black stripes the other way; the cell under the cursor and the one of
+    the work list have outlines, and in 3D are filled.
 
     Parameters
     ----------
@@ -53,7 +53,7 @@ class Overlay:
         # Memory that is never written to costs nothing.
         self._map = np.zeros(tissue.shape_vox, np.uint8)
         self._strokes: list[tuple[NDArray[np.int64], int]] = []
-        self._outline: tuple[Box, NDArray[np.bool_], int] | None = None
+        self._outlines: dict[int, tuple[Box, NDArray[np.bool_], int]] = {}
         viewer.show_categories(self._map, grid, OVERLAY, _COLOURS)
         layer = viewer.labels_layer(OVERLAY)
         if layer is not None:
@@ -65,20 +65,29 @@ class Overlay:
         """Take it off the canvas."""
         self._viewer.remove(OVERLAY)
 
-    # ------------------------------------------------------------------------------------------------ the cursor
+    # ------------------------------------------------------------------------------------------------ outlines
 
     def outline(self, cell: int, across: int | None, place: int, is_chosen: bool = False) -> None:
-        """Outline a cell, none for 0; in amber if it is chosen.
+        """Outline the cell under the cursor, none for 0; in amber if it is chosen.
 
         Parameters
         ----------
         across, place
             The shown slice: its axis, None in 3D, and where it is.
         """
-        before, self._outline = self._outline, None
+        self._put_outline(POINTED, cell, across, place, CHOSEN if is_chosen else POINTED)
+
+    def outline_looked_at(self, cell: int, across: int | None, place: int) -> None:
+        """Outline the cell of the work list, none for 0."""
+        self._put_outline(LOOKED_AT, cell, across, place, LOOKED_AT)
+
+    def _put_outline(self, key: int, cell: int, across: int | None, place: int, category: int) -> None:
+        before, after = self._outlines.pop(key, None), None
         if cell in self._tissue.index:
-            self._outline = self._outline_of(cell, across, place, CHOSEN if is_chosen else POINTED)
-        self.refresh([outline[0] for outline in (before, self._outline) if outline is not None])
+            after = self._outline_of(cell, across, place, category)
+        if after is not None:
+            self._outlines[key] = after
+        self.refresh([outline[0] for outline in (before, after) if outline is not None])
 
     def _outline_of(
         self, cell: int, across: int | None, place: int, category: int
@@ -127,8 +136,8 @@ class Overlay:
             drawn = self._hatched(box)
             for voxels, category in self._strokes:
                 _put(drawn, box, voxels, category)
-            if self._outline is not None:
-                place, mask, category = self._outline
+            # The cell under the cursor above the one of the work list.
+            for _, (place, mask, category) in sorted(self._outlines.items(), reverse=True):
                 _put(drawn, box, np.argwhere(mask) + [part.start for part in place], category)
             if (self._map[box] != drawn).any():
                 self._map[box] = drawn

@@ -105,3 +105,29 @@ def stamped(points: NDArray[np.int64], radius: float, scale: Sequence[float], ax
     lengths = offsets * (np.asarray(scale, float) / finest)
     offsets = offsets[(lengths**2).sum(1) <= max(radius, 0.5) ** 2]
     return np.unique((points[:, None] + offsets).reshape(-1, 3), axis=0)
+
+
+def middle_of(masks: Sequence[NDArray[np.bool_]], across: int | None) -> list[float]:
+    """Return where the middle of a cell is, (Z, Y, X).
+
+    Parameters
+    ----------
+    masks
+        (Z, Y, X), of the cell in its box, and perhaps of another one that should be seen with it if that is possible.
+    across
+        The axis across the shown slices, on the best of which the middle lies; None in 3D.
+
+    >>> cell, other = np.zeros((2, 3, 1, 4), bool)
+    >>> cell[0, 0, :3] = cell[1, 0, 3] = cell[2, 0, 3] = other[2, 0, 2] = True
+    >>> middle_of([cell], across=0), middle_of([cell, other], across=0), middle_of([cell], across=None)
+    ([0.0, 0.0, 1.0], [2.0, 0.0, 3.0], [1.0, 0.0, 1.5])
+    """
+    cell = masks[0]
+    if across is None:
+        return [(n - 1) / 2 for n in cell.shape]
+    counts = [mask.sum(tuple(axis for axis in range(3) if axis != across)) for mask in masks]
+    together = np.minimum.reduce(counts)
+    best = int(np.argmax(together if together.any() else counts[0]))
+    middle = [float(place) for place in np.argwhere(cell.take([best], across)).mean(0)]
+    middle[across] = float(best)
+    return middle

@@ -68,7 +68,7 @@ class Pointer(QObject):
         model.mouse_move_callbacks.append(self._hover)
         model.mouse_drag_callbacks.append(self._drag)
         model.dims.events.current_step.connect(self.look_again)
-        model.dims.events.ndisplay.connect(self._forget)
+        model.dims.events.ndisplay.connect(self.forget)
         model.layers.selection.events.active.connect(self.hold_view)
         viewer.widget.installEventFilter(self)
 
@@ -78,7 +78,7 @@ class Pointer(QObject):
         model.mouse_move_callbacks.remove(self._hover)
         model.mouse_drag_callbacks.remove(self._drag)
         model.dims.events.current_step.disconnect(self.look_again)
-        model.dims.events.ndisplay.disconnect(self._forget)
+        model.dims.events.ndisplay.disconnect(self.forget)
         model.layers.selection.events.active.disconnect(self.hold_view)
         self._viewer.widget.removeEventFilter(self)
         model.scene.camera.mouse_pan = True
@@ -101,10 +101,11 @@ class Pointer(QObject):
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:  # noqa: N802 - Qt's name
         """Notice that the cursor leaves the canvas."""
         if event.type() == QEvent.Type.Leave:
-            self._forget()
+            self.forget()
         return super().eventFilter(watched, event)
 
-    def _forget(self, _event: object = None) -> None:
+    def forget(self, _event: object = None) -> None:
+        """Point at nothing until the mouse moves, because the view moved under the cursor."""
         self._ray = None
         self._take(None)
         self.hold_view()

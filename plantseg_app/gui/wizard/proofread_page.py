@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, ClassVar
 
 import numpy as np
@@ -18,6 +19,8 @@ from plantseg_app.gui.forms.step_form import StepForm
 from plantseg_app.gui.proofreading.corrections import Corrections
 from plantseg_app.gui.proofreading.hand_tools import HAND_TOOLS, HandTool
 from plantseg_app.gui.proofreading.picking import Spot
+from plantseg_app.gui.proofreading.suspicious import SuspiciousCells
+from plantseg_app.gui.proofreading.suspicious_panel import SuspiciousPanel
 from plantseg_app.gui.widgets import button, heading, say, sentence
 from plantseg_app.gui.wizard.page import Page
 from plantseg_app.gui.workbench import Workbench
@@ -49,6 +52,7 @@ class ProofreadPage(Page):
     def __init__(self, bench: Workbench) -> None:
         super().__init__(bench)
         self.corrections = Corrections(bench, self)
+        self.suspicious = SuspiciousCells(self.corrections, self)
         self.about = sentence()
         self.start_button = button("&Correct these cells", "Make a copy of the cells that can be corrected.", main=True)
         self.start_button.clicked.connect(self.start)
@@ -60,12 +64,18 @@ class ProofreadPage(Page):
         for widget in (self.about, self.start_button, self.blank_button, self.panel):
             self.column.addWidget(widget)
         self.column.addStretch(1)
+        self._on_list: dict[str, Callable[[], None]] = {
+            "next_cell": self.suspicious.next,
+            "previous_cell": self.suspicious.previous,
+            "accept_cell": self.suspicious.accept,
+        }
         self._key_wanted = ""
-        self._shown: tuple[bool, str, bool] | None = None
+        self._shown: tuple[object, ...] | None = None
         for key, told in (("told", self._tell), ("refused", self._refuse), ("hovered", self._show_spot)):
             getattr(self.corrections, key).connect(told)
         self.corrections.changed.connect(self.refresh)
         self.corrections.changed.connect(self._take_wanted)
+        self.suspicious.changed.connect(self._tell_state)
 
     def _build_panel(self) -> QWidget:
         panel = QWidget()
@@ -103,6 +113,7 @@ class ProofreadPage(Page):
             column.addWidget(widget)
         column.addLayout(self.options)
         self.apply_row = _row(self.apply_button, self.drop_button)
+        self.suspicious_panel = SuspiciousPanel(self.suspicious)
         self.progress = sentence()
         self.summary_button = button("Copy su&mmary", "Copy a text on the work for the methods of a paper.")
         self.summary_button.clicked.connect(self.copy_summary)
@@ -111,6 +122,7 @@ class ProofreadPage(Page):
             self.pointed,
             self.said,
             _row(self.undo_button, self.redo_button),
+            self.suspicious_panel,
             heading("Progress"),
             self.progress,
             self.summary_button,
@@ -239,6 +251,8 @@ class ProofreadPage(Page):
             hand.use(key)
         elif key == "apply":
             hand.apply()
+        elif key in self._on_list:
+            self._on_list[key]()
         elif key in ("narrower", "wider"):
             step = max(1, round(self.brush.value() * (_BRUSH_STEP - 1)))
             self.brush.setValue(self.brush.value() + (step if key == "wider" else -step))
@@ -251,6 +265,8 @@ class ProofreadPage(Page):
             return False
         if key == "apply":
             return hand.can_apply
+        if key in ("previous_cell", "accept_cell"):
+            return self.suspicious.current is not None
         session = self.corrections.session
         return key != "alike" or (session is not None and session.tissue.embedding is not None)
 
@@ -268,7 +284,8 @@ class ProofreadPage(Page):
 
     def _tell_state(self, again: bool = False) -> None:
         """Tell the window which actions there are, when that has changed."""
-        state = (self.is_correcting, self.key_in_hand, self.can_act("apply"))
+        may = tuple(self.can_act(key) for key in ("apply", "previous_cell", "accept_cell"))
+        state = (self.is_correcting, self.key_in_hand, *may)
         if again or state != self._shown:
             self._shown = state
             self.correcting_changed.emit()

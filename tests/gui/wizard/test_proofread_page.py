@@ -16,7 +16,7 @@ from pytestqt.qtbot import QtBot
 
 from plantseg_app.core.volume import Kind, Volume
 from plantseg_app.gui.document import OpenImage, Result
-from plantseg_app.gui.proofreading.overlay import CORRECT, POINTED
+from plantseg_app.gui.proofreading.overlay import CORRECT, LOOKED_AT, POINTED
 from plantseg_app.io import write_volume
 from plantseg_app.proofread.tissue import Mark
 from tests.gui.windows import LONG_MS, open_files
@@ -321,6 +321,72 @@ def test_progress_and_a_summary_to_copy(window: Any, mouse: Mouse) -> None:
     assert window.page.progress.text().startswith("1 of 7 cells checked · 1 correction")
     window.page.summary_button.click()
     assert "1 marked as correct" in QGuiApplication.clipboard().text()
+
+
+@pytest.fixture
+def doubtful(window: Any, empty: Callable[[Any], None], qtbot: QtBot) -> Any:
+    """The page of the window after N was pressed: the first cell closes around a hole, the second is in two pieces."""
+    empty(window)
+    labels = blocks()
+    labels[1:3, 6:12, 4:8] = 0
+    labels[0:2, 21:23, 20:24] = 2
+    show_cells(window, Volume(labels, Kind.LABELS, voxel_size_um=(1.0, 0.5, 0.5)))
+    begin(window, qtbot)
+    key(window, Qt.Key.Key_N)
+    assert window.page.suspicious.is_looking
+    qtbot.waitUntil(lambda: not window.page.suspicious.is_looking, timeout=LONG_MS)
+    return window.page
+
+
+def listed(page: Any) -> list[int]:
+    return [doubt.cell for doubt, _ in page.suspicious_panel.table.rows]
+
+
+def test_the_work_list_leads_to_the_doubtful_cells(doubtful: Any, window: Any) -> None:
+    table, viewer, work = doubtful.suspicious_panel.table, window.viewer, doubtful.suspicious.work
+    shown = [[table.index(row, column).data() for column in range(3)] for row in range(2)]
+    assert shown == [["1", "912", "Closes around 48 voxels"], ["2", "976", "In 2 pieces"]]
+    key(window, Qt.Key.Key_N)
+    layer, outlined = viewer.labels_planes("corrected cells")[0], viewer.labels_planes("corrections")[0].data
+    camera, place = viewer.model.scene.camera, layer.world_to_data(viewer.model.dims.point)[0]
+    assert np.allclose(camera.center[-2:], layer.data_to_world((0, 9.5, 5.5))[1:], atol=0.3)
+    assert outlined[round(place), 0, 0] == LOOKED_AT
+    assert "closes around 48 voxels" in doubtful.suspicious_panel.said.text()
+    key(window, Qt.Key.Key_N)
+    assert work.current == 2
+    assert not (outlined[:, :12, :12] == LOOKED_AT).any()
+    key(window, Qt.Key.Key_N, modifiers=SHIFT)
+    assert work.current == 1
+    key(window, Qt.Key.Key_Y)
+    assert doubtful.corrections.session.marks == {1: Mark.CORRECT}
+    assert work.current == 3, "the second was seen"
+    assert listed(doubtful)[0] == 2
+    viewer.model.dims.order = (2, 0, 1)
+    doubtful.suspicious_panel.view.selectRow(0)
+    assert work.current == 2
+    assert 2 in labels_of(window)[:, :, round(layer.world_to_data(viewer.model.dims.point)[2])]
+    viewer.toggle_3d()
+    key(window, Qt.Key.Key_N)
+    box = doubtful.corrections.session.tissue.index.box(work.current)
+    middle = [(part.start + part.stop - 1) / 2 for part in box]
+    order = viewer.model.dims.displayed
+    assert np.allclose(camera.center, [layer.data_to_world(middle)[axis] for axis in order])
+
+
+def test_a_corrected_cell_is_looked_at_anew(doubtful: Any, window: Any, qtbot: QtBot) -> None:
+    doubtful.suspicious.go_to(1)
+    doubtful.corrections.do("fill-holes", {"cells": (1,)})
+    qtbot.waitUntil(lambda: listed(doubtful)[0] == 2, timeout=LONG_MS)
+    doubtful.undo()
+    qtbot.waitUntil(lambda: listed(doubtful)[0] == 1, timeout=LONG_MS)
+    doubtful.corrections.do("delete", {"cells": (1,)})
+    assert 1 not in listed(doubtful)
+    assert doubtful.suspicious.current is None
+    assert not (window.viewer.labels_planes("corrections")[0].data == LOOKED_AT).any()
+    key(window, Qt.Key.Key_N)
+    assert doubtful.suspicious.current.cell == 2
+    doubtful.corrections.end()
+    assert doubtful.suspicious.work is None
 
 
 def test_one_cannot_paint_behind_the_sessions_back(window: Any) -> None:
