@@ -6,7 +6,7 @@ import dataclasses
 from collections import deque
 from pathlib import Path
 
-from plantseg_app.core.volume import Volume
+from plantseg_app.core.volume import Kind, Volume
 from plantseg_app.errors import PlantSegError
 from plantseg_app.gui.document import OpenImage
 from plantseg_app.io import ImageInfo, inspect_image, read_workflow
@@ -20,6 +20,7 @@ from plantseg_app.run.reading import (
     stored_image,
     usual_reading,
 )
+from plantseg_app.run.roles import ROLES
 from plantseg_app.run.store import VolumeRef
 
 
@@ -99,7 +100,7 @@ def look_at(path: Path) -> Look:
     info = inspect_image(path)
     proposed = usual_reading(info)
     part = proposed.parts[0]
-    if part.role == "labels" and info.kind is None and not _slice_could_be_labels(info, proposed):
+    if ROLES[part.role].kind is Kind.LABELS and info.kind is None and not _slice_could_be_labels(info, proposed):
         proposed = usual_reading(info, looks_like_labels=False)
     return Look(info, proposed, read_workflow(path))
 

@@ -49,11 +49,14 @@ ROLES: Mapping[str, Role] = {
              (Kind.FOREGROUND,)),
         Role("labels", "Cells (labels)", "Cells that were segmented before, one number a cell.", Kind.LABELS,
              (Kind.LABELS,)),
+        Role("nuclei_labels", "Nuclei (labels)", "Nuclei that were segmented before, one number a nucleus; they "
+             "help to proofread cells.", Kind.LABELS, (Kind.LABELS,)),
         Role("signal", "Other signal", "Something to be measured in each cell, such as a reporter.", Kind.RAW, ()),
     )
 }  # fmt: skip
 """All roles by key, the most frequent first."""
 
+_OF_NUCLEI = ("nuclei", "nuclei_labels")
 _WORDS = {
     "nuclei": r"nuc|dapi|hoechst|h2b|histone|nls",
     "boundary": r"boundar|pmap|probab|predict",
@@ -76,11 +79,16 @@ def guess_role(name: str, kind: Kind | None) -> Role:
     if kind is not None and kind is not Kind.RAW:
         if kind is Kind.NUCLEI:
             return ROLES["nuclei"]
+        if kind is Kind.LABELS and _is_called("nuclei", name):
+            return ROLES["nuclei_labels"]
         return next((role for role in ROLES.values() if role.kind is kind), ROLES["membranes"])
-    for key, words in _WORDS.items():
-        if re.search(words, name.lower()):
-            return ROLES[key]
-    return ROLES["membranes"]
+    if _is_called("nuclei", name) and _is_called("labels", name):
+        return ROLES["nuclei_labels"]
+    return ROLES[next((key for key in _WORDS if _is_called(key, name)), "membranes")]
+
+
+def _is_called(key: str, name: str) -> bool:
+    return re.search(_WORDS[key], name.lower()) is not None
 
 
 def suggested_workflow(roles: Collection[str]) -> str:
@@ -123,7 +131,7 @@ def assign_sources(workflow: Workflow, roles: Mapping[str, str]) -> dict[str, st
 
 def _fitting(names: Iterable[str], roles: Mapping[str, str], kind: Kind, prefers_nuclei: bool) -> str | None:
     fitting = [name for name in names if kind in ROLES[roles[name]].feeds]
-    fitting.sort(key=lambda name: (roles[name] == "nuclei") is not prefers_nuclei)
+    fitting.sort(key=lambda name: (roles[name] in _OF_NUCLEI) is not prefers_nuclei)
     return fitting[0] if fitting else None
 
 

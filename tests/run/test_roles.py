@@ -15,6 +15,7 @@ from plantseg_app.run.workflows import find_workflow
     [
         ("ovule_C0", "membranes"),
         ("leaf_nuclei_raw", "nuclei"),
+        ("leaf_nuclei_labels", "nuclei_labels"),
         ("root_H2B-mCherry", "nuclei"),
         ("stack_boundary", "boundary"),
         ("stack_predictions", "boundary"),
@@ -29,6 +30,8 @@ def test_names_tell_what_an_image_shows(name: str, role: str) -> None:
 def test_what_the_file_records_counts_more_than_its_name() -> None:
     assert guess_role("nuclei", Kind.BOUNDARY).key == "boundary"
     assert guess_role("nuclei", Kind.RAW).key == "nuclei"
+    assert guess_role("nuclei", Kind.LABELS).key == "nuclei_labels"
+    assert guess_role("leaf", Kind.LABELS).key == "labels"
 
 
 def test_every_role_names_itself() -> None:
