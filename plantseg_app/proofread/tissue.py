@@ -157,6 +157,31 @@ class Tissue:
             )
         self.embedding = embedding
 
+    def take_nuclei(self, nuclei: NDArray[Any] | None, index: CellIndex | None = None) -> None:
+        """Let tools use other nuclei, or none.
+
+        Parameters
+        ----------
+        nuclei
+            (Z, Y, X) labels.
+        index
+            Where each of them is, if that was read already.
+
+        Raises
+        ------
+        InputError
+            If they are those of another image.
+        """
+        if nuclei is not None and nuclei.shape != self.shape_vox:
+            raise InputError(
+                f"The nuclei have {nuclei.shape} voxels (Z, Y, X) but the labels have {self.shape_vox}; bring both to "
+                "the same shape."
+            )
+        self.nuclei = nuclei
+        self.__dict__.pop("nucleus_index", None)
+        if index is not None:
+            self.__dict__["nucleus_index"] = index
+
     @property
     def shape_vox(self) -> tuple[int, int, int]:
         """(Z, Y, X) of one layer."""

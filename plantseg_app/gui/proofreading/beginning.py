@@ -23,6 +23,7 @@ from plantseg_app.core.volume import Kind, Volume
 from plantseg_app.errors import InputError, ResourceError
 from plantseg_app.gui.document import Document, Result
 from plantseg_app.gui.embedded import OpenEmbedding, open_embedding
+from plantseg_app.proofread.cell_index import CellIndex
 from plantseg_app.proofread.journal import Conflict, journal_path
 from plantseg_app.proofread.session import ProofreadSession
 from plantseg_app.run.store import VolumeRef, VolumeStore
@@ -131,9 +132,11 @@ class Beginning:
             labels,
             boundary=None if self.boundary is None else self.boundary.data,
             superpixels=superpixels if _fits(superpixels, self.cells) else None,
-            nuclei=None if self.nuclei is None else self.nuclei.data,
             spacing=self.cells.spacing,
         )
+        if self.nuclei is not None:
+            # Read here, where nobody waits for it.
+            session.tissue.take_nuclei(self.nuclei.data, CellIndex(self.nuclei.data[None]))
         if self.embedding is not None:
             session.tissue.take_embedding(self.embedding.look_up())
         return session
@@ -161,6 +164,8 @@ def beginning_of(document: Document, cells: Result, folder: Path) -> Beginning:
     maps += [image.volume for image in document.images.values()]
     fitting = [volume for volume in maps if volume.shape_vox == cells.volume.shape_vox and volume.data.ndim == 3]
     boundary = next((volume for volume in fitting if volume.kind is Kind.BOUNDARY), None)
+    opened_nuclei = document.with_role("nuclei_labels")
+    nuclei = None if opened_nuclei is None else opened_nuclei.volume
     embedding = open_embedding(document)
     if embedding is not None and embedding.volume.shape_vox != cells.volume.shape_vox:
         embedding = None
@@ -171,6 +176,7 @@ def beginning_of(document: Document, cells: Result, folder: Path) -> Beginning:
         file=opened.path if opened is not None and is_read_whole else None,
         folder=folder,
         boundary=boundary,
+        nuclei=None if nuclei is None or nuclei.shape_vox != cells.volume.shape_vox else nuclei,
         superpixels=document.superpixels,
         embedding=embedding,
     )

@@ -6,14 +6,17 @@ something. The document gets a copy of the corrected cells when the page is left
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from numpy.typing import NDArray
 from PySide6.QtCore import QObject, Signal
 
+from plantseg_app.core.volume import Volume
 from plantseg_app.errors import PlantSegError
 from plantseg_app.gui.document import Result
 from plantseg_app.gui.geometry import grid_of
@@ -25,11 +28,12 @@ from plantseg_app.gui.proofreading.picking import Spot, middle_of
 from plantseg_app.gui.proofreading.pointer import Pointer
 from plantseg_app.gui.workbench import Workbench
 from plantseg_app.io.atomic import replacing
+from plantseg_app.proofread.cell_index import CellIndex
 from plantseg_app.proofread.edit import Edit
 from plantseg_app.proofread.journal import journal_path
 from plantseg_app.proofread.session import ProofreadSession
 from plantseg_app.proofread.tissue import Mark
-from plantseg_app.proofread.tool import TOOLS
+from plantseg_app.proofread.tool import TOOLS, Tool
 
 CORRECTED = "corrected cells"
 
@@ -57,7 +61,7 @@ class Corrections(QObject):
     hand, pointer
         The tool in hand and the mouse, as long as there is a session.
     is_beginning, is_keeping
-        Whether a session is being made; whether the labels are just being kept, so that they must not change.
+        Whether a session is being made; whether the labels are just being kept or copied, so that they must not change.
     """
 
     changed = Signal()
@@ -206,6 +210,10 @@ class Corrections(QObject):
         """Make a correction; returns whether it was made, and says why where it was not."""
         return self._attempt(lambda session: session.do(TOOLS.get(tool)(**fields)), "")
 
+    def do_tool(self, tool: Tool) -> bool:
+        """Make a correction that is ready; as `do`."""
+        return self._attempt(lambda session: session.do(tool), "")
+
     def undo(self) -> None:
         """Take the last stroke back that waits, else the last correction."""
         if self.hand is None or not self.hand.take_back_stroke():
@@ -242,6 +250,29 @@ class Corrections(QObject):
             self._outline()
             self.hovered.emit(self.pointer.spot)
         self.edited.emit(edit)
+        self.changed.emit()
+
+    # ------------------------------------------------------------------------------------------------ maps and copies
+
+    def take_nuclei(self, nuclei: Volume | None, index: CellIndex | None) -> None:
+        """Let tools and the work list use other nuclei, or none; see `Tissue.take_nuclei`."""
+        if self.session is not None and self.beginning is not None:
+            self.session.tissue.take_nuclei(None if nuclei is None else nuclei.data, index)
+            self.beginning = dataclasses.replace(self.beginning, nuclei=nuclei)
+            self.changed.emit()
+
+    def copy(self, then: Callable[[Volume], None]) -> None:
+        """Copy the labels as they are now beside the window, and hand the copy over; corrections wait meanwhile."""
+        session, base = self.session, self.base
+        if session is None or base is None or self.is_keeping:
+            return
+        self.is_keeping = True
+
+        def take(data: NDArray[Any]) -> None:
+            self._end_keeping()
+            then(base.volume.replace(data=data))
+
+        self.bench.beside.ask(session.labels.copy, take, self._end_keeping)
         self.changed.emit()
 
     # ------------------------------------------------------------------------------------------------ the canvas

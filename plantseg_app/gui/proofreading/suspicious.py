@@ -164,6 +164,13 @@ class SuspiciousCells(QObject):
 
     # ------------------------------------------------------------------------------------------------ following
 
+    def find_again(self) -> None:
+        """Look at all cells again if there is a list, because there are other maps."""
+        if self.work is not None:
+            self._drop_work()
+            self.changed.emit()
+            self.find()
+
     def _follow_session(self) -> None:
         if self._session is not None and self.corrections.session is not self._session:
             self._session = None

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from PySide6.QtCore import QModelIndex, Qt
-from PySide6.QtWidgets import QAbstractItemView, QGridLayout, QHeaderView, QTableView, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QGridLayout, QHeaderView, QTableView, QVBoxLayout, QWidget
 
 from plantseg_app.gui.areas.row_table import Index, RowTable
+from plantseg_app.gui.proofreading.list_view import make_list_view, show_rows
 from plantseg_app.gui.proofreading.suspicious import SuspiciousCells
 from plantseg_app.gui.widgets import button, heading, say, sentence
 from plantseg_app.proofread.doubt import Doubt
@@ -66,22 +67,12 @@ class SuspiciousPanel(QWidget):
         self.said.setMinimumHeight(_LINES * self.fontMetrics().lineSpacing())
         self.said.setAlignment(Qt.AlignmentFlag.AlignTop)
         cells.changed.connect(self.refresh)
-        cells.told.connect(lambda text: say(self.said, text))
+        cells.told.connect(self._say)
         self.refresh()
 
     def _make_view(self) -> QTableView:
-        view = QTableView()
-        view.setModel(self.table)
-        view.setAccessibleName("Suspicious cells")
-        view.setToolTip("The most doubtful cells first; choose one to see it.")
-        view.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
-        view.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
-        view.setTabKeyNavigation(False)
-        view.setShowGrid(False)
-        view.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        view.verticalHeader().hide()
+        view = make_list_view(self.table, "Suspicious cells", "The most doubtful cells first; choose one to see it.")
         header = view.horizontalHeader()
-        header.setHighlightSections(False)
         for place in (0, 1):
             header.setSectionResizeMode(place, QHeaderView.ResizeMode.ResizeToContents)
         header.setSectionResizeMode(2, QHeaderView.ResizeMode.Stretch)
@@ -99,8 +90,9 @@ class SuspiciousPanel(QWidget):
         for made in (self.previous_button, self.next_button, self.accept_button):
             made.setVisible(has_list)
         if cells.is_looking:
-            say(self.said, "Looking at all cells; go on correcting meanwhile.")
+            self._say("Looking at all cells; go on correcting meanwhile.")
         if session is None or cells.work is None:
+            self._say("" if session is None else self.said.text())
             self.table.set_rows(())
             return
         self._show_rows([(doubt, session.tissue.index.size(doubt.cell)) for doubt in cells.doubts])
@@ -108,7 +100,12 @@ class SuspiciousPanel(QWidget):
         self.accept_button.setEnabled(current is not None)
         self.previous_button.setEnabled(current is not None)
         if current is not None:
-            say(self.said, f"<b>Cell {current.cell}</b>: {why(current)}.")
+            self._say(f"<b>Cell {current.cell}</b>: {why(current)}.")
+
+    def _say(self, text: str) -> None:
+        say(self.said, text)
+        # While there is a list, its place is kept, because the list must not jump.
+        self.said.setVisible(bool(text) or self.cells.work is not None)
 
     def _show_rows(self, rows: list[tuple[Doubt, int]]) -> None:
         """Show these rows and mark the cell in sight, without going anywhere."""
@@ -116,10 +113,7 @@ class SuspiciousPanel(QWidget):
         wanted = None if work is None else work.current
         place = next((number for number, (doubt, _) in enumerate(rows) if doubt.cell == wanted), -1)
         self._is_showing = True
-        if rows != self.table.rows:
-            scrolled = self.view.verticalScrollBar().value()
-            self.table.set_rows(rows)
-            self.view.verticalScrollBar().setValue(scrolled)
+        show_rows(self.view, self.table, rows)
         if place != self.view.currentIndex().row():
             self.view.setCurrentIndex(self.table.index(place, 0) if place >= 0 else QModelIndex())
         self._is_showing = False

@@ -18,6 +18,8 @@ from plantseg_app.gui.embedded import open_embedding
 from plantseg_app.gui.forms.step_form import StepForm
 from plantseg_app.gui.proofreading.corrections import Corrections
 from plantseg_app.gui.proofreading.hand_tools import HAND_TOOLS, HandTool
+from plantseg_app.gui.proofreading.nuclei import NucleiHelp
+from plantseg_app.gui.proofreading.nuclei_panel import NucleiPanel
 from plantseg_app.gui.proofreading.picking import Spot
 from plantseg_app.gui.proofreading.suspicious import SuspiciousCells
 from plantseg_app.gui.proofreading.suspicious_panel import SuspiciousPanel
@@ -53,6 +55,8 @@ class ProofreadPage(Page):
         super().__init__(bench)
         self.corrections = Corrections(bench, self)
         self.suspicious = SuspiciousCells(self.corrections, self)
+        self.nuclei = NucleiHelp(self.corrections, self)
+        self.nuclei.nuclei_changed.connect(self.suspicious.find_again)
         self.about = sentence()
         self.start_button = button("&Correct these cells", "Make a copy of the cells that can be corrected.", main=True)
         self.start_button.clicked.connect(self.start)
@@ -114,6 +118,7 @@ class ProofreadPage(Page):
         column.addLayout(self.options)
         self.apply_row = _row(self.apply_button, self.drop_button)
         self.suspicious_panel = SuspiciousPanel(self.suspicious)
+        self.nuclei_panel = NucleiPanel(self.nuclei)
         self.progress = sentence()
         self.summary_button = button("Copy su&mmary", "Copy a text on the work for the methods of a paper.")
         self.summary_button.clicked.connect(self.copy_summary)
@@ -123,6 +128,7 @@ class ProofreadPage(Page):
             self.said,
             _row(self.undo_button, self.redo_button),
             self.suspicious_panel,
+            self.nuclei_panel,
             heading("Progress"),
             self.progress,
             self.summary_button,

@@ -389,6 +389,52 @@ def test_a_corrected_cell_is_looked_at_anew(doubtful: Any, window: Any, qtbot: Q
     assert doubtful.suspicious.work is None
 
 
+def test_nuclei_say_what_to_merge_and_to_divide(window: Any, empty: Callable[[Any], None], qtbot: QtBot) -> None:
+    empty(window)
+    cells, nuclei = blocks(), np.zeros((8, 44, 24), np.uint32)
+    nuclei[1:3, 8:12, 10:14] = 1
+    nuclei[1:3, 28:31, 3:8] = 2
+    nuclei[1:3, 38:41, 3:8] = 3
+    for number, cell in enumerate((4, 5, 6, 7), 4):
+        z, y, x = (cell - 1) // 4, (cell - 1) // 2 % 2, (cell - 1) % 2
+        nuclei[4 * z + 1, 24 * y + 8 : 24 * y + 12, 12 * x + 4 : 12 * x + 8] = number
+    show_cells(window, Volume(cells, Kind.LABELS, voxel_size_um=(1.0, 0.5, 0.5)))
+    window.document.add_image(OpenImage("seen", "nuclei_labels", Volume(nuclei, Kind.LABELS, (1.0, 0.5, 0.5))))
+    begin(window, qtbot)
+    page, panel = window.page, window.page.nuclei_panel
+    assert panel.choice.currentText() == "seen"
+
+    def compare() -> list[tuple[str, str]]:
+        panel.compare_button.click()
+        qtbot.waitUntil(lambda: not page.nuclei.is_busy, timeout=LONG_MS)
+        return [
+            tuple(panel.table.index(row, column).data() for column in (0, 1)) for row in range(len(panel.table.rows))
+        ]
+
+    found = [("1, 2", "Merge: share a nucleus"), ("3", "Divide: several nuclei")]
+    assert compare() == found
+    panel.view.selectRow(1)
+    assert "Cell 3 holds 2 nuclei" in panel.said.text()
+    panel.apply_button.click()
+    labels = labels_of(window)
+    assert labels[1, 29, 5] != labels[1, 40, 5]
+    assert [row.cells for row in panel.table.rows] == [(1, 2)]
+    page.undo()
+    assert np.array_equal(labels, blocks())
+    compare()
+    panel.all_button.click()
+    qtbot.waitUntil(lambda: "2 corrections were made" in panel.said.text(), timeout=LONG_MS)
+    assert labels[1, 29, 5] != labels[1, 40, 5]
+    assert (labels[:4, :20] == 1).all()
+    assert compare() == []
+    panel.back_button.click()
+    qtbot.waitUntil(lambda: not page.nuclei.is_busy, timeout=LONG_MS)
+    assert np.array_equal(labels, blocks())
+    page.nuclei.take("")
+    assert page.corrections.session.tissue.nuclei is None
+    assert not panel.compare_button.isVisible()
+
+
 def test_one_cannot_paint_behind_the_sessions_back(window: Any) -> None:
     assert not any(layer.editable for layer in window.viewer.labels_planes("corrected cells"))
 
