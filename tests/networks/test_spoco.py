@@ -22,6 +22,7 @@ from plantseg_app.networks.predict import predict_tiled
 from plantseg_app.networks.spoco.adversary import critic_terms, object_masks
 from plantseg_app.networks.spoco.consistency import ConsistencyRules, consistency_loss, draw_anchors
 from plantseg_app.networks.spoco.family import SpocoFamily
+from plantseg_app.networks.spoco.foreground import foreground_loss
 from plantseg_app.networks.spoco.loss import LossRules, pull, push, spoco_terms, stable_anchors
 from plantseg_app.networks.spoco.masks import dice_loss, soft_masks, two_sigma_squared
 from plantseg_app.networks.spoco.reach import Boxes
@@ -261,6 +262,38 @@ def test_gradients_are_those_of_finite_differences():
 
     e = torch.randn(3, 6, dtype=torch.double, requires_grad=True)
     assert torch.autograd.gradcheck(everything, e, atol=1e-5)
+
+
+def test_objects_that_nobody_labelled_do_not_move_where_the_foreground_begins():
+    # Two kinds of pixels, as a network sees them: those of objects, a tenth of them labelled, and those of background.
+    torch.manual_seed(0)
+    inside = torch.rand(1, 1, 100, 100) < 0.4
+    known = (inside & (torch.rand(inside.shape) < 0.1)).float()
+    said = torch.zeros(2, requires_grad=True)
+    optimiser = torch.optim.Adam([said], 0.1)
+    for _ in range(300):
+        optimiser.zero_grad()
+        foreground_loss(torch.where(inside, said[0], said[1]), known, known).backward()
+        optimiser.step()
+    # Hand-computed: labelled pixels against the share that objects have of all that is unknown.
+    share = float((inside & (known == 0)).sum() / (known == 0).sum())
+    object_probability, background_probability = torch.sigmoid(said.detach()).tolist()
+    assert object_probability == pytest.approx(1 / (1 + share), abs=1e-3)
+    assert object_probability > 0.7
+    assert background_probability < 0.05
+    # Plain cross entropy would call the objects background.
+    assert float(known[inside].mean()) < 0.2
+
+
+def test_a_foreground_starts_beside_an_embedding_that_has_none():
+    before = SpocoFamily(feature_maps=(4, 8), stride=2, embedding_channels=6)
+    after = before.model_copy(update={"foreground": "predicted"})
+    old, new = before.build().eval(), after.build().eval()
+    new.load_state_dict(after.weights_of(before, old.state_dict()))
+    image = torch.randn(1, 1, 16, 16)
+    with torch.no_grad():
+        assert new(image).shape[1] == 7
+        assert torch.allclose(old(image), new(image)[:, :6])
 
 
 def test_a_stable_anchor_is_a_pixel_near_the_mean_or_the_mean():

@@ -98,13 +98,17 @@ def test_what_does_not_fit_is_refused(tmp_path: Path) -> None:
     for family, changes, words in (
         ({"kind": "wnet"}, {"loss": {"name": "bce"}}, "loss of its own"),
         ({"kind": "spoco"}, {"validation": {"metric": "adapted-rand-error"}}, "is judged by"),
-        ({"kind": "spoco", "foreground": "predicted"}, SPARSE, "no foreground can be learned"),
     ):
         with pytest.raises(RequestError, match=words):
             train(settings(tmp_path / "m", 1, family, **changes), QuietContext("cpu", 1), data=DATA)
 
 
 # ------------------------------------------------------------------------------------------ the task of SPOCO
+
+
+def test_a_foreground_is_learned_where_objects_alone_are_known(tmp_path: Path) -> None:
+    terms = spoco(tmp_path, foreground="predicted").losses("network", batch())
+    assert float(terms["foreground"].detach()) > 0
 
 
 def spoco(tmp_path: Path, **family: Any) -> Any:

@@ -21,10 +21,10 @@ from pydantic import Field, model_validator
 
 from plantseg_app.algorithms.region_graph import make_dense
 from plantseg_app.core.volume import Kind, VoxelSize
-from plantseg_app.networks.boundary.loss import bce_dice_terms
 from plantseg_app.networks.embedding_family import EmbeddingFamily
 from plantseg_app.networks.family import NetworkFamily, Output
 from plantseg_app.networks.spoco.consistency import ConsistencyRules
+from plantseg_app.networks.spoco.foreground import foreground_loss
 from plantseg_app.networks.spoco.loss import LossRules, spoco_terms
 from plantseg_app.networks.spoco.network import Layout, SpocoUNet
 from plantseg_app.networks.unet import UNet
@@ -64,7 +64,8 @@ class SpocoFamily(EmbeddingFamily):
     embedding_channels: int = Field(16, ge=1, le=256, description="Channels of the embedding.")
     foreground: Literal["none", "predicted"] = Field(
         "none",
-        description="predicted: the network also says where objects are, for which the background must be known.",
+        description="predicted: the network also says where objects are. Where no background is known, what is not "
+        "labelled stands for it.",
     )
     foreground_weight: _Weight = Field(1.0, description="Weight of the foreground in the loss.")
     pull_margin: float = Field(
@@ -165,16 +166,22 @@ class SpocoFamily(EmbeddingFamily):
         return ConsistencyRules(self.pull_margin, self.kernel_threshold, self.most_anchors, self.object_loss == "dice")
 
     def for_objects_alone(self) -> Self:
-        """Return the family without the foreground, which objects alone cannot teach."""
+        """Return the family without the foreground, which a few objects of one image teach badly."""
         return self.model_copy(update={"foreground": "none"})
 
     def weights_of(self, other: NetworkFamily, weights: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-        """Return the weights without those of the foreground, where the other network has it and this one has not."""
+        """Return the weights of a network that has a foreground or has none for one that has none or has it.
+
+        A foreground that the other network does not have starts untrained.
+        """
         taken = dict(weights)
-        if isinstance(other, SpocoFamily) and (other.foreground, self.foreground) == ("predicted", "none"):
-            n_kept = self.embedding_channels * self.stride**2
-            last = {name: value[:n_kept] for name, value in taken.items() if name.startswith(_LAST_LAYER)}
-            taken |= last
+        if not isinstance(other, SpocoFamily) or other.foreground == self.foreground:
+            return taken
+        n_kept = self.embedding_channels * self.stride**2
+        fresh = self.build().state_dict() if self.foreground == "predicted" else {}
+        for name in [name for name in taken if name.startswith(_LAST_LAYER)]:
+            kept = taken[name][:n_kept]
+            taken[name] = torch.cat([kept, fresh[name][n_kept:]]) if fresh else kept
         return taken
 
     def build(self) -> SpocoUNet:
@@ -221,8 +228,7 @@ class SpocoFamily(EmbeddingFamily):
         """Return the term of the foreground (N, 1, ...) where ids are known, if it is predicted."""
         if self.foreground == "none":
             return {}
-        parts = bce_dice_terms(logits, (ids > 0).float(), known)
-        return {"foreground": self.foreground_weight * torch.stack(list(parts.values())).sum()}
+        return {"foreground": self.foreground_weight * foreground_loss(logits, ids, known)}
 
 
 def object_ids(labels: NDArray[Any]) -> NDArray[np.float32]:

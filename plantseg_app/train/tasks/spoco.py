@@ -78,7 +78,7 @@ class SpocoTask:
     Raises
     ------
     RequestError
-        If the foreground is to be learned from images of which only objects are known.
+        If the network is of another kind, or the patches do not fit the settings.
     """
 
     main = "network"
@@ -86,11 +86,6 @@ class SpocoTask:
     def __init__(self, family: NetworkFamily, settings: TrainSettings, around: Surroundings) -> None:
         if not isinstance(family, SpocoFamily):
             raise RequestError(f"Networks of kind {family.kind} are not trained as SPOCO.")
-        data = settings.data
-        if family.foreground == "predicted" and (data.annotated_share is not None or data.ignore_label == 0):
-            raise RequestError(
-                "Where objects alone are annotated no foreground can be learned; set foreground of the family to none."
-            )
         shape, every = settings.patches.shape_vox, family.loss_every_vox
         if any(size % every for size in shape[1:]):
             raise RequestError(f"patches.shape_vox is {shape}; loss_every_vox needs multiples of {every} in Y and X.")
