@@ -42,6 +42,22 @@ def coloured(activity: NDArray[np.floating]) -> NDArray[np.uint8]:
     return (255 * np.clip(np.einsum("nyx,nc->yxc", activity, COLOURS[: len(activity)]), 0, 1)).astype(np.uint8)
 
 
+def one_by_one(grey: NDArray[np.floating], activity: NDArray[np.floating]) -> Image.Image:
+    """Return the image and over it each layer (N, Y, X) that says yes anywhere, cut to where they do."""
+    used = [n for n, layer in enumerate(activity) if layer.max() > 0.5]
+    rows, columns = np.nonzero((activity > 0.5).any(0))
+    box = tuple(slice(max(0, at.min() - 20), at.max() + 20) for at in (rows, columns))
+    dim = 0.6 * np.repeat(grey[box][..., None], 3, -1)
+    shown = [dim / 0.6]
+    for n in used:
+        strength = activity[n][box][..., None]
+        shown.append(dim * (1 - strength) + COLOURS[n % len(COLOURS)] * strength)
+    # White lines between the pictures, and white where the last row has none.
+    framed = [np.pad(panel, ((2, 2), (2, 2), (0, 0)), constant_values=1.0) for panel in shown]
+    framed += [np.ones_like(framed[0])] * (-len(framed) % 3)
+    return tiled([(255 * np.clip(panel, 0, 1)).astype(np.uint8) for panel in framed], 3, 270)
+
+
 def tiled(pictures: list[NDArray[np.uint8]], columns: int, width: int) -> Image.Image:
     """Return pictures of one size in rows, each `width` pixels wide."""
     rows = [np.hstack(pictures[start : start + columns]) for start in range(0, len(pictures), columns)]
@@ -76,8 +92,7 @@ def main() -> None:
         panels = [raw, coloured(activity), outlined(grey, found[:, 0]), outlined(grey, truth[:, 0])]
         tiled(panels, 2, 300).save(given.picture, optimize=True)
     if given.layers:
-        single = [coloured(activity * (np.arange(len(activity)) == n)[:, None, None]) for n in range(len(activity))]
-        tiled(single, 4, 200).save(given.layers, optimize=True)
+        one_by_one(grey, activity).save(given.layers, optimize=True)
 
 
 if __name__ == "__main__":
