@@ -13,7 +13,6 @@ Knows tensors alone.
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -23,9 +22,9 @@ from plantseg_app.networks.boundary.loss import bce_dice_loss
 def foreground_loss(logits: Tensor, ids: Tensor, known: Tensor | None) -> Tensor:
     """Return the loss of a foreground, a scalar.
 
-    Where no background is known, all that is unknown stands for it, and both sides weigh the same however few objects are
-    labelled. The objects that nobody labelled are then on the wrong side, which lowers the foreground of all objects
-    alike and does not move where it passes one half.
+    Where no background is known, all that is unknown stands for it, and both sides weigh the same however few objects
+    are labelled. The objects that nobody labelled are then on the wrong side, which lowers the foreground of all
+    objects alike and does not move where it passes one half.
 
     Parameters
     ----------
