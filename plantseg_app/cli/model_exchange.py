@@ -44,7 +44,10 @@ def add_to(actions: argparse._SubParsersAction[Parser]) -> None:
     checking = add_command(actions, "verify", "check that the files of models are whole", run_verify)
     checking.add_argument("ids", metavar="ID", nargs="*", help="the models (default: all)")
     checking.add_argument(
-        "--run", dest="tries", action="store_true", help="let them predict the test images that came with them, too"
+        "--run",
+        dest="tries",
+        action="store_true",
+        help="load their networks, too, and let them predict the test images that came with them",
     )
     for action in (adding, exporting, refreshing, checking):
         add_talking_options(action)
@@ -128,7 +131,7 @@ def run_verify(arguments: argparse.Namespace) -> int:
         ]
     )
     for name, text in problems.items():
-        terminal.say(f"{name}: {_verdict(text, trials.get(name))}")
+        terminal.say(f"{name}: {_verdict(text, trials.get(name), is_tried=name in trials)}")
     damaged = [name for name, text in problems.items() if text]
     for name in damaged:
         terminal.error(f"{name}: {problems[name]}")
@@ -154,8 +157,10 @@ def _difference(trial: Trial | str | None) -> float | None:
     return None if trial is None or isinstance(trial, str) else trial.largest_difference
 
 
-def _verdict(problem: str, trial: Trial | str | None) -> str:
+def _verdict(problem: str, trial: Trial | str | None, *, is_tried: bool) -> str:
     if problem:
         return "damaged"
     difference = _difference(trial)
-    return "whole" if difference is None else f"whole, and predicts its test image to {difference:.1g}"
+    if difference is None:
+        return "whole, and its network loads; it has no test image" if is_tried else "whole"
+    return f"whole, and predicts its test image to {difference:.1g}"

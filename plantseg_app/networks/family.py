@@ -24,7 +24,7 @@ from plantseg_app.core.step import readable_errors
 from plantseg_app.core.volume import Kind, Shape3, VoxelSize
 from plantseg_app.errors import RequestError
 from plantseg_app.networks.memory import NetworkCost, network_cost
-from plantseg_app.networks.weights import load_weights
+from plantseg_app.networks.weights import check_fit, put_weights, read_weights
 
 
 @dataclasses.dataclass(frozen=True)
@@ -199,8 +199,12 @@ class NetworkFamily(BaseModel, abc.ABC):
         InputError
             If the file cannot be used or does not fit.
         """
+        weights = read_weights(path)
+        with torch.device("meta"):
+            # Before it is built, so that no card can ask for a network larger than its weights.
+            check_fit(self.build(), weights, str(path))
         network = self.build()
-        load_weights(network, path)
+        put_weights(network, weights, str(path))
         return network
 
     def cost(self, dtype: torch.dtype, network: torch.nn.Module | None = None) -> NetworkCost:

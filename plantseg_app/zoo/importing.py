@@ -17,18 +17,20 @@ from __future__ import annotations
 
 import dataclasses
 import shutil
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
-from plantseg_app.errors import RequestError
+from plantseg_app.errors import InputError, RequestError
 from plantseg_app.zoo.bioimageio.importing import convert_bioimageio
 from plantseg_app.zoo.bioimageio.package import is_bioimageio
 from plantseg_app.zoo.card import CARD_FILE, ModelCard
 from plantseg_app.zoo.catalogue import InstalledModel
-from plantseg_app.zoo.load import verify_model
+from plantseg_app.zoo.load import load_network, verify_model
 from plantseg_app.zoo.offers import Offer
 from plantseg_app.zoo.plantseg import CONFIG_FILE, convert_plantseg, is_plantseg
 from plantseg_app.zoo.questions import NO_ANSWERS, Answers
+from plantseg_app.zoo.unpacking import is_archive
 
 _LARGEST_COMPANION_BYTES = 20 * 2**20
 
@@ -84,6 +86,8 @@ def import_files(source: Path, target: Path, offer: Offer | None = None, answers
                 card = ModelCard.read(target)
                 verify_model(InstalledModel(card, target))
                 return card
+    if any(is_archive(candidate) and not zipfile.is_zipfile(candidate) for candidate in candidates):
+        raise InputError(f"The archive {source} is damaged or cut short; fetch it again.")
     known = "; ".join(file_format.name for file_format in FORMATS)
     raise RequestError(f"{source} is no model. What can be added: {known}.")
 
@@ -96,7 +100,11 @@ def _copy_model(source: Path, target: Path, offer: Offer | None, answers: Answer
     """Copy card, weights and the small files beside them; folders, such as a training's checkpoints, stay behind."""
     del offer, answers
     card = ModelCard.read(source)
-    verify_model(InstalledModel(card, source))
+    try:
+        # A card may describe weights to the last bit that no network can use.
+        load_network(InstalledModel(card, source))
+    except RequestError as error:
+        raise InputError(f"The model in {source} is none that this program can run. {error}") from error
     needed = {card.weights.file, *(file.file for file in card.files)}
     for file in source.iterdir():
         if file.name in needed or _is_companion(file):

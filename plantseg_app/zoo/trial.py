@@ -52,7 +52,7 @@ class Trial:
 
 
 def try_model(model: InstalledModel) -> Trial | None:
-    """Let an installed model predict its test image; None when it has none. This loads torch.
+    """Load an installed model and let it predict its test image; None when it has none. This loads torch.
 
     Raises
     ------
@@ -63,10 +63,10 @@ def try_model(model: InstalledModel) -> Trial | None:
     """
     from plantseg_app.zoo.load import load_network
 
+    network, card = load_network(model), model.card
     if not (model.folder / INPUT_FILE).is_file() or not (model.folder / OUTPUT_FILE).is_file():
         return None
     image, expected = (read_array(model.folder / name) for name in (INPUT_FILE, OUTPUT_FILE))
-    network, card = load_network(model), model.card
     return compare(predict_whole(network, card.network_family(), image, card.normalisation), expected)
 
 

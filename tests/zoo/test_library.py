@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import yaml
 
 from plantseg_app import paths
 from plantseg_app.cli.main import main
@@ -48,6 +50,46 @@ def test_an_id_that_is_no_name_is_refused(trained: Path) -> None:
         with pytest.raises(InputError):
             add_model(trained, name)
     assert list_models() == []
+
+
+def _claim_a_long_header(content: bytes) -> bytes:
+    return (2**62).to_bytes(8, "little") + content[8:]
+
+
+def _claim_many_numbers(_content: bytes) -> bytes:
+    header = b'{"w": {"dtype": "F32", "shape": [1000000, 1000000], "data_offsets": [0, 4000000000000]}}'
+    return len(header).to_bytes(8, "little") + header
+
+
+def _cut_short(content: bytes) -> bytes:
+    return content[:-9]
+
+
+@pytest.mark.parametrize("spoil", [_claim_a_long_header, _claim_many_numbers, _cut_short])
+def test_weights_that_no_network_can_use_are_refused_though_the_card_describes_them(
+    trained: Path, spoil: Callable[[bytes], bytes]
+) -> None:
+    content = spoil((trained / "weights.safetensors").read_bytes())
+    (trained / "weights.safetensors").write_bytes(content)
+    describe(trained, weights={"sha256": hashlib.sha256(content).hexdigest(), "size_bytes": len(content)})
+    with pytest.raises(InputError, match="damaged"):
+        add_model(trained)
+    assert list(paths.user_models_dir().iterdir()) == []
+
+
+def test_a_card_cannot_ask_for_a_network_larger_than_its_weights(trained: Path) -> None:
+    # Of these settings alone a network would be made of some hundred gigabytes.
+    describe(trained, family={"feature_maps": [4096] * 8})
+    with pytest.raises(InputError, match="does not fit"):
+        add_model(trained)
+
+
+def describe(folder: Path, **changes: dict[str, object]) -> None:
+    """Let the card of a model say something else."""
+    card = yaml.safe_load((folder / "card.yaml").read_text(encoding="utf-8"))
+    for part, entries in changes.items():
+        card[part] |= entries
+    (folder / "card.yaml").write_text(yaml.safe_dump(card), encoding="utf-8")
 
 
 def test_damaged_weights_leave_nothing_behind(trained: Path) -> None:

@@ -16,20 +16,16 @@ from plantseg_app.errors import InputError
 from plantseg_app.gui.areas.area import Column, free_width
 from plantseg_app.gui.areas.model_table import ModelEntry
 from plantseg_app.gui.widgets import say, sentence
-from plantseg_app.zoo.card import FetchedFile
 from plantseg_app.zoo.catalogue import InstalledModel
 from plantseg_app.zoo.facts import DataSource, ModelFacts, Score
 from plantseg_app.zoo.load import verify_model
 from plantseg_app.zoo.offers import Offer
 from plantseg_app.zoo.search import FINDS
+from plantseg_app.zoo.wording import fetched_text, grey_values_text, network_text, objects_text, tile_text
 
 _HIGHEST_PX = 420
 # Up to this size the checksum takes less time than a person notices.
 _CHECKED_AT_ONCE_BYTES = 64 * 2**20
-_GRAPHS = {
-    name: f"its own graph ({title}), which this program has looked through but does not know"
-    for name, title in (("torchscript", "TorchScript"), ("onnx", "ONNX"))
-}
 _SEEN_AS = {"train": "learned from", "validation": "chosen by", "test": "tested on"}
 
 
@@ -92,7 +88,7 @@ class ModelDetails(QWidget):
         self.hint = free_width(sentence())
         self.hint.setAccessibleName("What suits the open image")
         self.picture = Picture("Picture: image, result and truth")
-        self.picture.setToolTip("Images that the model has not learned from, what was made of them, and the truth.")
+        self.picture.setToolTip("An image, what the model makes of it, and the truth where it is known.")
         self.body = free_width(sentence())
         self.body.setTextInteractionFlags(Qt.TextInteractionFlag.TextBrowserInteraction)
         self.body.setOpenExternalLinks(True)
@@ -154,6 +150,7 @@ def _facts(card: ModelFacts) -> list[tuple[str, str]]:
         ("Makes", ", ".join(outputs)),
         ("Voxel size", voxel_size_text(card)),
         ("Objects", objects_text(card)),
+        ("Tiles", tile_text(card)),
         ("Microscopy", card.modality or "not stated"),
         ("Organism", ", ".join(part for part in (card.organism, card.tissue) if part)),
         ("Licence", card.licence),
@@ -167,21 +164,14 @@ def _output_text(name: str, kind: str) -> str:
 def _here(model: InstalledModel, checked: str) -> list[tuple[str, str]]:
     card = model.card
     return [
-        ("Runs", _GRAPHS.get(card.own_graph, "")),
+        ("Network", network_text(card.family)),
+        ("Grey values", grey_values_text(card.normalisation)),
         ("Size", human_bytes(card.weights.size_bytes)),
         ("Files", checked or checksum_text(model)),
-        ("Downloaded", _fetched_text(card.fetched)),
+        ("Downloaded", fetched_text(card.fetched)),
         ("Id", card.id),
         ("Folder", str(model.folder)),
     ]
-
-
-def _fetched_text(fetched: Sequence[FetchedFile]) -> str:
-    if not fetched:
-        return ""
-    pinned = any(file.checksum == "first download" for file in fetched)
-    how = "its source publishes no checksums; these were held on to" if pinned else "checked against what is published"
-    return f"{fetched[0].url} ({how})"
 
 
 def _elsewhere(offer: Offer | None) -> list[tuple[str, str]]:
@@ -217,17 +207,6 @@ def voxel_size_text(card: ModelFacts) -> str:
     if card.dimensionality == "2D":
         return " × ".join(f"{length:g}" for length in card.voxel_size_um[1:]) + " µm (Y, X)"
     return " × ".join(f"{length:g}" for length in card.voxel_size_um) + " µm (Z, Y, X)"
-
-
-def objects_text(card: ModelFacts) -> str:
-    """Return how large the objects were that it was trained on, in words; "" when nobody said."""
-    sizes = []
-    if card.object_diameter_um is not None:
-        sizes.append(f"about {card.object_diameter_um:g} µm")
-    if card.object_diameter_vox is not None:
-        smallest, largest = card.object_diameter_vox
-        sizes.append(f"{smallest:g} to {largest:g} voxels of the model's scale")
-    return f"{', '.join(sizes)} across" if sizes else ""
 
 
 def checksum_text(model: InstalledModel) -> str:

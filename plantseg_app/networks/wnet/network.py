@@ -100,7 +100,8 @@ class WNet(nn.Module):
             self.second = self._trunk(seen + handed)
         self.embedding = self._head(features, layout.embedding_channels * cell)
         for module in self.modules():
-            if isinstance(module, (nn.Conv2d, nn.Conv3d)):
+            # Where there is no memory there is nothing to fill, and torch would load its compiler for it.
+            if isinstance(module, (nn.Conv2d, nn.Conv3d)) and not module.weight.is_meta:
                 nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
         for head in (self.embedding, self.distance, self.first_embedding):
             if head is not None:

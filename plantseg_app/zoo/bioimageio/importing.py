@@ -23,6 +23,7 @@ from plantseg_app.networks.pytorch3dunet import NETWORKS, network_settings
 from plantseg_app.zoo.bioimageio.meanings import Meaning, facts_about, guess_meanings, name_outputs, words_about
 from plantseg_app.zoo.bioimageio.own import convert_own, is_own
 from plantseg_app.zoo.bioimageio.package import Package, opened
+from plantseg_app.zoo.bioimageio.pages import draw_cover
 from plantseg_app.zoo.bioimageio.source_code import graph_from_source, offered_source
 from plantseg_app.zoo.bioimageio.tensors import DescribedTensors, describe_tensors, test_images
 from plantseg_app.zoo.card import Normalisation
@@ -114,7 +115,7 @@ class _Job:
         write_card(self.target, facts, family, self.normalisation, weights)
 
     def _copy_pages(self) -> str | None:
-        """Copy what people read and see; return the name of the picture."""
+        """Copy what people read and see, or draw it of the test image; return the name of the picture."""
         model = self.package.model
         page = getattr(model.documentation, "source", model.documentation)
         found = self.package.find(page) if page is not None else None
@@ -126,7 +127,10 @@ class _Job:
                 name = f"picture{path.suffix.lower()}"
                 shutil.copyfile(path, self.target / name)
                 return name
-        return None
+        if self.images is None:
+            return None
+        draw_cover(*self.images, self.target / "picture.png")
+        return "picture.png"
 
 
 def _meanings(package: Package, tensors: DescribedTensors, offer: Offer | None, answers: Answers) -> list[Meaning]:

@@ -9,10 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from plantseg_app.algorithms.normalise import unit_range
+from plantseg_app.algorithms.normalise import percentile_normalise, unit_range
 from plantseg_app.zoo.card import ModelCard
 
 _COVER_PX = 256
+_CONTRAST = 0.5, 99.5
 
 
 def write_page(card: ModelCard, path: Path) -> None:
@@ -71,7 +72,9 @@ def draw_cover(image: NDArray[Any], maps: NDArray[Any], path: Path) -> None:
     path
         A PNG file.
     """
-    halves = [unit_range(array[0, array.shape[1] // 2].astype(np.float32)) for array in (image, maps)]
+    seen, made = (array[0, array.shape[1] // 2].astype(np.float32) for array in (image, maps))
+    # A few very bright pixels must not leave the rest black.
+    halves = [percentile_normalise(seen, *_CONTRAST).clip(0.0, 1.0), unit_range(made)]
     pictures = [Image.fromarray((255 * half).astype(np.uint8)).resize((_COVER_PX, _COVER_PX)) for half in halves]
     cover = Image.new("L", (2 * _COVER_PX, _COVER_PX))
     for number, picture in enumerate(pictures):
