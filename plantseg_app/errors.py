@@ -13,6 +13,8 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
+_MOST_LISTED = 40
+
 
 class PlantSegError(Exception):
     """Base of all errors that a user can understand and act on."""
@@ -39,7 +41,7 @@ class Cancelled(PlantSegError):
 
 
 def did_you_mean(given: str, allowed: Iterable[str]) -> str:
-    """Return a hint naming the nearest allowed word, or all of them when none is near.
+    """Return a hint naming the nearest allowed word, or all of them when none is near and they are few enough to read.
 
     Parameters
     ----------
@@ -59,4 +61,6 @@ def did_you_mean(given: str, allowed: Iterable[str]) -> str:
         return f'Did you mean "{near[0]}"?'
     if not choices:
         return "None is available."
+    if len(choices) > _MOST_LISTED:
+        return f"None of the {len(choices)} that there are is near."
     return f"Allowed: {', '.join(choices)}."

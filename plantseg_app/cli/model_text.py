@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from plantseg_app.core.quantities import human_bytes
+from plantseg_app.zoo.wording import fetched_text, files_of, grey_values_text, network_text, objects_text, tile_text
 
 if TYPE_CHECKING:
     from plantseg_app.zoo.catalogue import InstalledModel
@@ -58,6 +59,8 @@ def card_lines(card: ModelFacts) -> list[str]:
         ("makes", ", ".join(f"{output.name} ({output.kind.value})" for output in card.outputs)),
         ("dimensions", card.dimensionality),
         ("voxel size", scale_text(card)),
+        ("objects", objects_text(card)),
+        ("tiles", tile_text(card)),
         ("modality", card.modality or "not stated"),
         ("organism", ", ".join(part for part in (card.organism, card.tissue) if part)),
         ("licence", card.licence),
@@ -74,6 +77,22 @@ def card_lines(card: ModelFacts) -> list[str]:
         ("DOI", card.doi),
     ]
     return [card.title, card.description, "", *(f"{name:<16}{value}" for name, value in facts if value)]
+
+
+def installed_lines(model: InstalledModel) -> list[str]:
+    """Return network, preparation and files of an installed model, in words."""
+    card = model.card
+    picture = model.folder / (card.picture or "")
+    facts = [
+        ("network", network_text(card.family)),
+        ("grey values", grey_values_text(card.normalisation)),
+        ("training", card.training),
+        *(("file", f"{name}, {human_bytes(size)}, sha256 {sha256}") for name, size, sha256 in files_of(card)),
+        ("downloaded", fetched_text(card.fetched)),
+        ("picture", str(picture) if picture.is_file() else ""),
+        ("folder", str(model.folder)),
+    ]
+    return [f"{name:<16}{value}" for name, value in facts if value]
 
 
 def offer_lines(offer: Offer) -> list[str]:

@@ -114,7 +114,7 @@ def _image_of(name: str | None, dimensionality: str) -> tuple[Shape3, VoxelSize 
 
 def run_show(arguments: argparse.Namespace) -> int:
     """Show one model, here or to download."""
-    from plantseg_app.cli.model_text import card_lines, offer_lines, plain_model
+    from plantseg_app.cli.model_text import card_lines, installed_lines, offer_lines, plain_model
     from plantseg_app.errors import RequestError
     from plantseg_app.zoo.catalogue import find_model
     from plantseg_app.zoo.offers import find_offer
@@ -132,9 +132,7 @@ def run_show(arguments: argparse.Namespace) -> int:
         lines = [*card_lines(offer), *offer_lines(offer)]
     else:
         terminal.print_json(plain_model(model))
-        graph = model.card.own_graph
-        runs = [f"{'runs':<16}its own graph ({graph}), which this program does not know"] if graph else []
-        lines = [*card_lines(model.card), *runs, f"{'folder':<16}{model.folder}"]
+        lines = [*card_lines(model.card), *installed_lines(model)]
     for line in lines:
         terminal.say(line)
     return 0

@@ -162,6 +162,7 @@ def _check_room(arrived: Sequence[Arrived]) -> None:
     needed, free = sum(came.size_bytes for came in arrived), shutil.disk_usage(home).free
     if needed + _ROOM_LEFT_BYTES > free:
         raise ResourceError(
-            f"The model takes {human_bytes(needed)} and {human_bytes(free)} are free on the disk of {home}; make room "
-            "first, or choose another folder of models in the preferences."
+            f"The model takes {human_bytes(needed)}, and of the {human_bytes(free)} that are free on the disk of "
+            f"{home}, {human_bytes(_ROOM_LEFT_BYTES)} have to stay so; make room first, or choose another folder of "
+            "models in the preferences."
         )

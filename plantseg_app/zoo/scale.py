@@ -159,9 +159,10 @@ def _by_voxel_size(card: ModelFacts, voxel_size: VoxelSize | None, base: Factors
         text = f"{card.id} was trained at {trained} um and the voxel size of the image is unknown: set it{more}."
         return ScaleAdvice("unknown", 1.0, base, text)
     if base == (1.0, 1.0, 1.0):
-        return ScaleAdvice("fits", 1.0, base, f"The image has the voxel size that {card.id} was trained at.")
+        word = "has" if card.voxel_size_um == voxel_size else "has nearly"
+        return ScaleAdvice("fits", 1.0, base, f"The image {word} the voxel size that {card.id} was trained at.")
     by = " x ".join(f"{factor:.2g}" for factor in base)
-    return ScaleAdvice("rescale", 1.0, base, f"{card.id} was trained at {trained} um: the image is enlarged by {by}.")
+    return ScaleAdvice("rescale", 1.0, base, f"{card.id} was trained at {trained} um: the image is scaled by {by}.")
 
 
 class Described(Protocol):
@@ -255,10 +256,18 @@ def rank_models(
                 advice=advice,
             )
         )
-    return sorted(fits, key=_order)
+    return sorted(fits, key=lambda fit: _order(fit, voxel_size_um))
 
 
-def _order(fit: ModelFit[M]) -> tuple[bool, bool, bool, float, str]:
-    unknown = 0.5 if fit.advice.verdict == "unknown" else 0.0
+def _order(fit: ModelFit[M], voxel_size: VoxelSize | None) -> tuple[bool, bool, bool, float, float, str]:
+    card, unknown = fit.model.card, 0.5 if fit.advice.verdict == "unknown" else 0.0
     size = abs(math.log(fit.advice.mismatch)) + unknown
-    return not fit.structure_fits, not fit.dimension_fits, not fit.modality_fits, size, fit.model.card.id
+    meant = not fit.structure_fits, not fit.dimension_fits, not fit.modality_fits
+    return *meant, size, _apart(card.voxel_size_um, voxel_size), card.id
+
+
+def _apart(one: VoxelSize | None, other: VoxelSize | None) -> float:
+    """Return by how much voxel sizes differ that count as the same; 0 where one is unknown."""
+    if one is None or other is None:
+        return 0.0
+    return max(abs(math.log(a / b)) for a, b in zip(one, other, strict=True))

@@ -249,6 +249,6 @@ def _check_room(target: Path, needed_bytes: int) -> None:
     free = shutil.disk_usage(target.parent).free
     if needed_bytes + _ROOM_LEFT_BYTES > free:
         raise ResourceError(
-            f"{target.name} takes {human_bytes(needed_bytes)} more and {human_bytes(free)} are free on the disk of "
-            f"{target.parent}; make room first."
+            f"{target.name} takes {human_bytes(needed_bytes)} more, and of the {human_bytes(free)} that are free on "
+            f"the disk of {target.parent}, {human_bytes(_ROOM_LEFT_BYTES)} have to stay so; make room first."
         )

@@ -98,7 +98,12 @@ def test_show_tells_of_models_that_are_not_here(capsys: pytest.CaptureFixture[st
     text = capsys.readouterr().out
     assert "https://doi.org/10.5281/zenodo.10070349" in text
     assert "plantseg-app models download plantseg_3dnuc_platinum" in text
-    assert asked(capsys, "show", "membranes-3d")["segments"] == "cell boundaries"
+    shipped = asked(capsys, "show", "membranes-3d")
+    assert shipped["segments"] == "cell boundaries"
+    assert main(["models", "show", "membranes-3d"]) == 0
+    words = capsys.readouterr().out
+    for fact in (shipped["weights"]["sha256"], "voxels of the model's scale across", "percentiles", "feature maps"):
+        assert fact in words
     assert main(["models", "show", "membrane-3d"]) == 2
     assert 'Did you mean "membranes-3d"' in capsys.readouterr().err
 
@@ -119,7 +124,8 @@ def test_verify_names_what_is_damaged(capsys: pytest.CaptureFixture[str]) -> Non
     printed = capsys.readouterr()
     assert {"mine: damaged", "broken: damaged", "nuclei-2d: whole"} <= set(printed.out.splitlines())
     assert len(printed.err.splitlines()) == 2
-    assert main(["models", "verify", "nuclei-2d"]) == 0
+    assert main(["models", "verify", "nuclei-2d", "--run"]) == 0
+    assert "its network loads" in capsys.readouterr().out
     assert main(["models", "verify", "nothing"]) == 2
 
 

@@ -12,45 +12,50 @@ from plantseg_app.core.volume import VoxelSize
 from plantseg_app.errors import RequestError
 from plantseg_app.zoo.offers import LIST_FILE, Offer, find_offer, read_offers
 
-# The names under which PlantSeg's users know its models, with record, dimension and voxel size.
-PLANTSEG = {
-    "generic_confocal_3D_unet": (7805434, "3D", (0.235, 0.15, 0.15)),
-    "generic_light_sheet_3D_unet": (7765026, "3D", (0.25, 0.1625, 0.1625)),
-    "confocal_3D_unet_ovules_ds1x": (7772553, "3D", (0.235, 0.075, 0.075)),
-    "confocal_3D_unet_ovules_ds2x": (7805434, "3D", (0.235, 0.15, 0.15)),
-    "confocal_3D_unet_ovules_ds3x": (7772532, "3D", (0.235, 0.225, 0.225)),
-    "confocal_2D_unet_ovules_ds2x": (7772709, "2D", (1.0, 0.15, 0.15)),
-    "lightsheet_3D_unet_root_ds1x": (7765026, "3D", (0.25, 0.1625, 0.1625)),
-    "lightsheet_3D_unet_root_ds2x": (7774122, "3D", (0.25, 0.325, 0.325)),
-    "lightsheet_3D_unet_root_ds3x": (7774145, "3D", (0.25, 0.4875, 0.4875)),
-    "lightsheet_2D_unet_root_ds1x": (7774537, "2D", (0.25, 0.1625, 0.1625)),
-    "lightsheet_3D_unet_root_nuclei_ds1x": (7774421, "3D", (0.25, 0.1625, 0.1625)),
-    "lightsheet_2D_unet_root_nuclei_ds1x": (7774563, "2D", (0.25, 0.1625, 0.1625)),
-    "confocal_2D_unet_sa_meristem_cells": (7781054, "2D", (1.0, 0.25, 0.25)),
-    "confocal_3D_unet_sa_meristem_cells": (7768142, "3D", (0.25, 0.25, 0.25)),
-    "lightsheet_3D_unet_mouse_embryo_cells": (7774490, "3D", (1.0, 0.2, 0.2)),
-    "confocal_3D_unet_mouse_embryo_nuclei": (7774505, "3D", (1.0, 0.2, 0.2)),
-    "PlantSeg_3Dnuc_platinum": (10070349, "3D", (0.2837, 0.1268, 0.1268)),
-}
+# The names under which PlantSeg's users know its models, with record, file, voxel size and patch.
+PLANTSEG = [
+    "generic_confocal_3D_unet 7805434 unet3d-arabidopsis-ovules-confocal-ds2x 0.235 0.15 0.15 80 160 160",
+    "generic_light_sheet_3D_unet 7765026 unet3d-lateral-root-lightsheet-ds1x 0.25 0.1625 0.1625 80 160 160",
+    "confocal_3D_unet_ovules_ds1x 7772553 unet3d-arabidopsis-ovules-confocal-ds1x 0.235 0.075 0.075 80 160 160",
+    "confocal_3D_unet_ovules_ds2x 7805434 unet3d-arabidopsis-ovules-confocal-ds2x 0.235 0.15 0.15 80 160 160",
+    "confocal_3D_unet_ovules_ds3x 7772532 unet3d-arabidopsis-ovules-confocal-ds3x 0.235 0.225 0.225 80 160 160",
+    "confocal_2D_unet_ovules_ds2x 7772709 confocal_2D_unet_ovules_ds2x 1.0 0.15 0.15 1 256 256",
+    "lightsheet_3D_unet_root_ds1x 7765026 unet3d-lateral-root-lightsheet-ds1x 0.25 0.1625 0.1625 80 160 160",
+    "lightsheet_3D_unet_root_ds2x 7774122 unet3d-lateral-root-lightsheet-ds2x 0.25 0.325 0.325 80 160 160",
+    "lightsheet_3D_unet_root_ds3x 7774145 unet3d-lateral-root-lightsheet-ds3x 0.25 0.4875 0.4875 80 160 160",
+    "lightsheet_2D_unet_root_ds1x 7774537 unet2d-lateral-root-lightsheet 0.25 0.1625 0.1625 1 256 256",
+    "lightsheet_3D_unet_root_nuclei_ds1x 7774421 unet3d-lateral-root-nuclei-lightsheet 0.25 0.1625 0.1625 80 160 160",
+    "lightsheet_2D_unet_root_nuclei_ds1x 7774563 unet2d-lateral-root-nuclei-lightsheet 0.25 0.1625 0.1625 1 256 256",
+    "confocal_2D_unet_sa_meristem_cells 7781054 confocal_2d_unet_apical_stem 1.0 0.25 0.25 1 256 256",
+    "confocal_3D_unet_sa_meristem_cells 7768142 confocal_pnas_3d 0.25 0.25 0.25 80 160 160",
+    "lightsheet_3D_unet_mouse_embryo_cells 7774490 unet-bce-dice-cell-boundary-311021 1.0 0.2 0.2 80 160 160",
+    "confocal_3D_unet_mouse_embryo_nuclei 7774505 unet-bce-dice-ab-nuclei-boundary-090121 1.0 0.2 0.2 40 220 220",
+    "PlantSeg_3Dnuc_platinum 10070349 FOR2581_PlantSeg_Plant_Nuclei_3D 0.2837 0.1268 0.1268 128 256 256",
+]
 
 
-@pytest.mark.parametrize("name", PLANTSEG)
-def test_every_model_of_plantseg_is_found_by_the_name_that_people_know(name: str) -> None:
+@pytest.mark.parametrize("row", PLANTSEG)
+def test_every_model_of_plantseg_is_found_by_the_name_that_people_know(row: str) -> None:
+    name, record, file, *numbers = row.split()
+    voxel_size, tile = tuple(map(float, numbers[:3])), tuple(map(int, numbers[3:]))
     offer = find_offer(name)
-    record, dimensionality, voxel_size = PLANTSEG[name]
     assert name in offer.also_called
-    assert (offer.dimensionality, offer.voxel_size_um) == (dimensionality, VoxelSize(*voxel_size))
+    assert (offer.voxel_size_um, offer.tile_vox) == (VoxelSize(*voxel_size), tile)
+    assert offer.dimensionality == ("2D" if tile[0] == 1 else "3D") == ("2D" if "_2D_" in name else "3D")
     assert [file.file for file in offer.files] == ["best_checkpoint.pytorch", "config_train.yml"]
-    assert all(f"records/{record}/files/" in url for file in offer.files for url in file.urls)
-    assert all(url.startswith("https://zenodo.org/") for file in offer.files for url in file.urls)
+    weights, config = offer.files
+    assert weights.urls[0] == f"https://zenodo.org/records/{record}/files/{file}.pytorch?download=1"
+    assert config.urls[0] == f"https://zenodo.org/records/{record}/files/config_train.yml?download=1"
+    assert all(url.startswith(f"https://zenodo.org/api/records/{record}/") for f in offer.files for url in f.urls[1:])
     assert ("nuclei" in name.lower() or "nuc" in name) == (offer.segments == "nuclei")
     assert ("lightsheet" in name or "light_sheet" in name) == (offer.modality == "light-sheet")
-    assert offer.tile_vox
     assert offer.doi
-    assert (offer.tile_vox[0] == 1) == (dimensionality == "2D")
 
 
-def test_the_list_of_the_program_is_whole_and_shares_no_id_with_what_ships() -> None:
+def test_the_list_of_the_program_is_whole_and_shares_no_id_with_what_ships(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(paths.HOME_VARIABLE, str(tmp_path))
     offers = read_offers()
     assert offers.problems == ()
     assert len(offers.offers) == 15

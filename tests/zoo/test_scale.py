@@ -14,6 +14,7 @@ from plantseg_app.steps.predict.predict import Predict
 from plantseg_app.zoo.card import ModelCard
 from plantseg_app.zoo.catalogue import InstalledModel, list_models
 from plantseg_app.zoo.scale import advise_scale, known_diameters_vox, network_factors, rank_models
+from plantseg_app.zoo.search import known_models
 
 
 def make_card(**changes: object) -> ModelCard:
@@ -82,7 +83,7 @@ def test_the_voxel_size_of_the_model_counts_before_the_diameter():
     [
         (FIXED, None, "unknown", "voxel size of the image is unknown"),
         (FIXED, VoxelSize(0.4, 0.2, 0.2), "fits", "has the voxel size"),
-        (FIXED, VoxelSize(0.4, 0.1, 0.1), "rescale", "enlarged by 1 x 0.5 x 0.5"),
+        (FIXED, VoxelSize(0.4, 0.1, 0.1), "rescale", "scaled by 1 x 0.5 x 0.5"),
         (ANY_SIZE, VoxelSize(0.4, 0.1, 0.1), "unknown", "measure one"),
         (make_card(), None, "unknown", "does not say"),
     ],
@@ -141,6 +142,16 @@ def test_models_are_ranked_by_what_they_are_for(tmp_path):
     assert len(rank_models(models, (8, 64, 64))) == len(models)
 
 
+@pytest.mark.parametrize(
+    ("size", "nearest"), [(0.15, "confocal_3d_unet_ovules_ds2x"), (0.1625, "lightsheet_3d_unet_root_ds1x")]
+)
+def test_of_two_models_that_fit_the_one_of_the_nearer_voxel_size_comes_first(size, nearest):
+    models = [model for model in known_models() if model.installed is None]
+    fits = rank_models(models, (8, 64, 64), VoxelSize(0.24, size, size), structure="membrane")
+    assert [fit.advice.verdict for fit in fits[:2]] == ["fits", "fits"]
+    assert fits[0].model.card.id == nearest
+
+
 def test_shipped_models_say_which_sizes_they_know():
     for model in list_models():
-        assert known_diameters_vox(model.card) is not None
+        assert model.is_own or known_diameters_vox(model.card) is not None

@@ -230,7 +230,7 @@ def test_the_open_image_says_which_model_comes_first(models: Any, bench: Any) ->
 
     assert fit_of("confocal_3d_unet_ovules_ds1x") == "fits"
     assert fit_of("confocal_3d_unet_ovules_ds2x") == "scale 0.5"
-    assert "enlarged by 1 x 0.5 x 0.5" in models.details.hint.text()
+    assert "scaled by 1 x 0.5 x 0.5" in models.details.hint.text()
     assert fit_of("confocal_2d_unet_ovules_ds2x") == "slice by slice"
     assert fit_of("nuclei-3d") == "other stain"
     assert fit_of("membranes-3d") == "try it"
