@@ -12,26 +12,27 @@ from plantseg_app.cli.terminal import Terminal
 
 if TYPE_CHECKING:
     from plantseg_app.core.volume import Volume
-    from plantseg_app.proofread.annotation import Annotation
     from plantseg_app.proofread.session import ProofreadSession
 
 
 def learn(arguments: argparse.Namespace, session: ProofreadSession, terminal: Terminal) -> dict[str, Any]:
     """Write the training data, or train with it, and return what to say as JSON."""
-    from plantseg_app.proofread.annotation import annotation_of
+    from plantseg_app.proofread.annotation import annotation_of, write_annotation
+    from plantseg_app.train.pairs import annotated_stack
 
     image = _image(arguments)
-    annotation = annotation_of(session.tissue)
     stem = split_dataset(arguments.labels)[0].stem
     told: dict[str, Any] = {}
     if arguments.export_corrections:
-        files = _write(annotation, image, arguments.export_corrections, stem)
+        annotation = annotation_of(session.tissue)
+        written = write_annotation(annotation, image, arguments.export_corrections, stem)
+        files = annotated_stack(written, image).model_dump(exclude_defaults=True)
         told["training_data"] = files
         terminal.say(f"{len(annotation.cells)} cells marked as correct; name them in the settings of a training:")
-        terminal.say(f"data: {{train: [{{path: {files['path']}, ignore: {files['ignore']}}}]}}")
+        terminal.say(f"data: {{train: [{{{', '.join(f'{name}: {value}' for name, value in files.items())}}}]}}")
     if arguments.fine_tune:
         with tempfile.TemporaryDirectory() as folder:
-            told |= _fine_tune(arguments, annotation, image, Path(folder), terminal)
+            told |= _fine_tune(arguments, session, image, Path(folder), terminal)
     return told
 
 
@@ -42,28 +43,22 @@ def _image(arguments: argparse.Namespace) -> Volume:
     return read_volume(path, **options.given())
 
 
-def _write(annotation: Annotation, image: Volume, folder: Path, name: str) -> dict[str, str]:
-    from plantseg_app.proofread.annotation import write_annotation
-
-    files = write_annotation(annotation, image, folder, name)
-    return {"path": str(files.path.resolve()), "ignore": str(files.ignore.resolve())}
-
-
 def _fine_tune(
-    arguments: argparse.Namespace, annotation: Annotation, image: Volume, folder: Path, terminal: Terminal
+    arguments: argparse.Namespace, session: ProofreadSession, image: Volume, folder: Path, terminal: Terminal
 ) -> dict[str, Any]:
     from plantseg_app.cli.train import segmenter, training
-    from plantseg_app.proofread.annotation import hold_out
-    from plantseg_app.train.fine_tune import fine_tune, fine_tune_settings
-    from plantseg_app.train.settings import StackFiles
+    from plantseg_app.proofread.annotation import annotation_of, hold_out, write_annotation
+    from plantseg_app.train.fine_tune import fine_tune, fine_tune_settings, rim_for
+    from plantseg_app.train.pairs import annotated_stack
     from plantseg_app.zoo.catalogue import find_model
 
-    learned, held_out = hold_out(annotation)
+    card = find_model(arguments.fine_tune).card
+    parts = hold_out(annotation_of(session.tissue, rim_vox=rim_for(card)))
     files = [
-        StackFiles(**_write(part, image, folder, name)) for part, name in ((learned, "learn"), (held_out, "judge"))
+        annotated_stack(write_annotation(part, image, folder, name), image)
+        for part, name in zip(parts, ("learn", "judge"), strict=True)
     ]
-    family = find_model(arguments.fine_tune).card.network_family()
-    settings = fine_tune_settings(arguments.fine_tune, str(arguments.model_output.resolve()), files[0], family)
+    settings = fine_tune_settings(arguments.fine_tune, str(arguments.model_output.resolve()), files[0], card)
     with training(arguments, terminal) as (context, events):
         tuned = fine_tune(settings, files[1], segmenter(arguments), context, events)
     terminal.say(tuned.words)

@@ -9,6 +9,7 @@ from PySide6.QtWidgets import QMessageBox, QWidget
 
 from plantseg_app.gui.areas.area import Area
 from plantseg_app.gui.document import Document
+from plantseg_app.gui.wizard.page import Page
 
 
 class Closing(QObject):
@@ -23,15 +24,16 @@ class Closing(QObject):
     ----------
     window
         The window; its `close` is called once the person has answered.
-    document, areas
+    document, areas, pages
         What there is to lose.
     """
 
-    def __init__(self, window: QWidget, document: Document, areas: Sequence[Area]) -> None:
+    def __init__(self, window: QWidget, document: Document, areas: Sequence[Area], pages: Sequence[Page] = ()) -> None:
         super().__init__(window)
         self._window = window
         self._document = document
         self._areas = areas
+        self._pages = pages
         self._is_wanted = False
         self.keeps_session = False
 
@@ -40,6 +42,7 @@ class Closing(QObject):
         if self._is_wanted:
             return True
         running = [area.busy_text for area in self._areas if area.is_busy]
+        running += [page.busy_text for page in self._pages if page.busy_text]
         unsaved = self._document.unsaved_cells()
         if running:
             self._ask("Close the program?", "\n".join(running), [("&Stop and close", self._close)])

@@ -116,7 +116,7 @@ class MainWindow(QMainWindow):
         )
         self.pages: list[Page] = [page(self.bench) for page in PAGES]
         self.areas: list[Area] = [area(self.bench) for area in AREAS]
-        self.closing = Closing(self, self.document, self.areas)
+        self.closing = Closing(self, self.document, self.areas, self.pages)
         self._build()
         self.commands = Commands(self, self.preferences)
         self.addDockWidget(Qt.DockWidgetArea.BottomDockWidgetArea, self.commands.log)

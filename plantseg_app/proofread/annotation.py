@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import ndimage
 
 from plantseg_app.core.volume import Kind, Place, Volume
 from plantseg_app.io.writer import write_volume
@@ -64,8 +65,17 @@ class AnnotationFiles(NamedTuple):
     ignore: Path
 
 
-def annotation_of(tissue: Tissue, margin_vox: int = MARGIN_VOX) -> Annotation:
+def annotation_of(tissue: Tissue, margin_vox: int = MARGIN_VOX, rim_vox: int = 0) -> Annotation:
     """Return the cells that are marked as correct, with their surroundings.
+
+    Parameters
+    ----------
+    tissue
+        The cells and their marks.
+    margin_vox
+        How much of the image goes with them.
+    rim_vox
+        As for `annotate`.
 
     Raises
     ------
@@ -77,16 +87,32 @@ def annotation_of(tissue: Tissue, margin_vox: int = MARGIN_VOX) -> Annotation:
         raise Refused("No cell is marked as correct yet; mark those that are right, and they can be learned from.")
     box = tissue.box_around(cells, margin_vox)
     labels = tissue.planes[(slice(None), *box)] if tissue.is_layered else tissue.planes[0][box]
-    return annotate(labels, cells, box)
+    return annotate(labels, cells, box, rim_vox)
 
 
-def annotate(labels: NDArray[Any], cells: Collection[int], box: Box | None = None) -> Annotation:
-    """Return the annotation of some cells of labels, [L,] Z, Y, X; `box` says where in the image these lie."""
+def annotate(labels: NDArray[Any], cells: Collection[int], box: Box | None = None, rim_vox: int = 0) -> Annotation:
+    """Return the annotation of some cells of labels, [L,] Z, Y, X.
+
+    Parameters
+    ----------
+    labels
+        All cells, also those of which nobody has said anything.
+    cells
+        Those that are right.
+    box
+        Where in the image the labels lie.
+    rim_vox
+        How far around them, within each slice, background counts as known: who says that a cell is right says as well
+        that it ends there. 0: nothing is said of background.
+    """
     is_right = np.isin(labels, np.fromiter(cells, labels.dtype, len(cells)))
     planes: NDArray[np.bool_] = is_right.reshape(-1, *labels.shape[-3:])
     # Where another object crosses one that is right, only half of what is there is known.
     others = (labels.reshape(planes.shape) > 0) & ~planes
     known = np.asarray(planes.any(0) & ~others.any(0))
+    if rim_vox:
+        near = ndimage.binary_dilation(planes.any(0), np.ones((1, 3, 3), bool), iterations=rim_vox)
+        known |= near & ~(planes | others).any(0)
     if box is None:
         z, y, x = (slice(0, n) for n in labels.shape[-3:])
         box = (z, y, x)
@@ -141,7 +167,8 @@ def _part(annotation: Annotation, index: CellIndex, axis: int, part: slice) -> A
     whole = [slice(start + part.start, start + part.stop) if a == axis else annotation.box[a] for a in range(3)]
     labels: NDArray[Any] = annotation.labels[(slice(None),) * (annotation.labels.ndim - 3) + local]
     made = annotate(labels, cells, (whole[0], whole[1], whole[2]))
-    return dataclasses.replace(made, known=made.known & annotation.known[local])
+    of_neither = (labels != made.labels).reshape(-1, *labels.shape[-3:]).any(0)
+    return dataclasses.replace(made, known=annotation.known[local] & ~of_neither)
 
 
 def write_annotation(annotation: Annotation, image: Volume, folder: Path, name: str) -> AnnotationFiles:
@@ -176,12 +203,22 @@ def write_annotation(annotation: Annotation, image: Volume, folder: Path, name: 
     )
     cut = image.replace(data=np.ascontiguousarray(image.data[(..., *annotation.box)]), place=place, name=name)
     kind = Kind.LAYERED_LABELS if annotation.labels.ndim == 4 else Kind.LABELS
-    files = AnnotationFiles(folder / f"{name}.h5", folder / f"{name}-unknown.tif")
+    path = folder / f"{name}.h5"
+    files = AnnotationFiles(path, unknown_file(path))
     # An older file of that name may hold other data sets.
     write_volume(files.path, cut)
     write_volume(files.path, cut.replace(data=annotation.labels, kind=kind), dataset=_LABELS)
     write_volume(files.ignore, cut.replace(data=(~annotation.known).astype(np.uint8), kind=Kind.RAW))
     return files
+
+
+def unknown_file(path: Path) -> Path:
+    """Return the file of the mask that belongs to an annotation written to `path`.
+
+    >>> unknown_file(Path("learn/leaf.h5")).name
+    'leaf-unknown.tif'
+    """
+    return path.with_name(f"{path.stem}-unknown.tif")
 
 
 _LABELS = "label"

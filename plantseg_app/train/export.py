@@ -9,7 +9,6 @@ import io
 import json
 import math
 import platform
-import re
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +22,7 @@ from plantseg_app.train.settings import TrainSettings
 from plantseg_app.train.state import TrainingState
 from plantseg_app.zoo.card import CARD_FILE, ModelCard, Weights
 from plantseg_app.zoo.facts import DataSource, InputChannel, OutputMap, Score
+from plantseg_app.zoo.library import id_of_name
 
 WEIGHTS_FILE = "weights.safetensors"
 
@@ -145,7 +145,7 @@ def model_id_of(folder: Path) -> str:
     >>> model_id_of(Path("runs/My Model (2)"))
     'my-model-2'
     """
-    return re.sub(r"[^a-z0-9._]+", "-", folder.resolve().name.lower()).strip("-._") or "trained-model"
+    return id_of_name(folder.resolve().name) or "trained-model"
 
 
 def write_text(path: Path, text: str) -> None:

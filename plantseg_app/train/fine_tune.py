@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +27,8 @@ from plantseg_app.train.events import TrainEvents, send
 from plantseg_app.train.label_files import is_layered
 from plantseg_app.train.outcome import Segment, train_on
 from plantseg_app.train.settings import (
+    AugmentSettings,
+    CardSettings,
     DataSettings,
     OptimiserSettings,
     ScheduleSettings,
@@ -37,13 +38,22 @@ from plantseg_app.train.settings import (
     ValidationSettings,
 )
 from plantseg_app.train.suggest import suggested_rate, suited_patches
+from plantseg_app.zoo.card import CARD_FILE, ModelCard
+from plantseg_app.zoo.facts import Score
 
-if TYPE_CHECKING:
-    # torch takes long to import.
-    from plantseg_app.networks.family import NetworkFamily
+STEPS = 300
+"""How long a fine-tuning is, unless somebody says otherwise."""
 
-_STEPS = 300
+_RIM_VOX = 4
 _JUDGED_TIMES = 4
+_WARMING_SHARE = 0.1
+_INHERITED = (
+    "segments", "modality", "organism", "tissue", "object_diameter_um", "licence", "authors", "citation", "doi",
+)  # fmt: skip
+_SAYS_WHERE = {Kind.FOREGROUND, Kind.NUCLEI, Kind.DISTANCE}
+# Without its foreground, which `for_objects_alone` takes away, such a network asks for no background.
+_OBJECTS_ALONE = ("spoco",)
+_TAUGHT = "Trained further on cells that were corrected by hand."
 _FOUND = 0.5
 
 
@@ -98,7 +108,7 @@ class FineTuned:
 
 
 def fine_tune_settings(
-    model: str, output: str, training: StackFiles, family: NetworkFamily | None = None
+    model: str, output: str, training: StackFiles, card: ModelCard | None = None, steps: int = STEPS
 ) -> TrainSettings:
     """Return settings for a short training that begins with a model, to be changed where wanted.
 
@@ -110,24 +120,68 @@ def fine_tune_settings(
         Folder of the new model.
     training
         The files of what is learned from.
-    family
-        Of the model's network, for patches that suit it; a 3D one by default.
+    card
+        Of the model, for patches that suit its network, and for what the new card takes over from it; without it a 3D
+        network is assumed. This loads torch.
+    steps
+        How many steps to take.
+
+    Raises
+    ------
+    RequestError, InputError
+        As `ModelCard.network_family`.
     """
     base = TrainSettings(output=output, start_from=model)
-    patches = base.patches
-    if family is not None:
-        patches = suited_patches(patches, family.is_2d, family.learns_overlaps)
-        if family.frame_vox is not None:
-            patches = patches.model_copy(update={"shape_vox": family.frame_vox})
-    return base.model_copy(
+    settings = base.model_copy(
         update={
             "data": DataSettings(train=(training,)),
-            "patches": patches,
             "optimiser": OptimiserSettings(rate=suggested_rate(fine_tunes=True)),
-            "schedule": ScheduleSettings(warmup_steps=_STEPS // 10),
-            "stopping": StoppingSettings(steps=_STEPS),
-            "validation": ValidationSettings(every=_STEPS // _JUDGED_TIMES),
+            "schedule": ScheduleSettings(warmup_steps=round(_WARMING_SHARE * steps)),
+            "stopping": StoppingSettings(steps=steps),
+            "validation": ValidationSettings(every=max(1, steps // _JUDGED_TIMES)),
         }
+    )
+    return settings if card is None else _suited(settings, card)
+
+
+def rim_for(card: ModelCard) -> int:
+    """Return how much background around correct cells, in voxels, a model has to learn from, too.
+
+    One that says where objects are would forget that there is anything else; 0 for all others. Those that find walls
+    learn enough of what lies beside a cell by these.
+    """
+    kinds = {output.kind for output in card.outputs}
+    needs_some = kinds & _SAYS_WHERE and Kind.BOUNDARY not in kinds and card.family["kind"] not in _OBJECTS_ALONE
+    return _RIM_VOX if needs_some else 0
+
+
+def _suited(settings: TrainSettings, card: ModelCard) -> TrainSettings:
+    """Return the settings with patches, network and facts that follow from the model that is the start."""
+    family = card.network_family()
+    # What is to tell objects apart must see several of them.
+    sees_objects = family.learns_overlaps or (family.is_2d and family.cluster_bandwidth is not None)
+    patches = suited_patches(settings.patches, family.is_2d, sees_objects)
+    shape_vox = family.frame_vox or patches.shape_vox
+    # Few cells may be less than a twentieth of every patch.
+    patches = patches.model_copy(update={"shape_vox": shape_vox, "min_labelled": 0.0})
+    return settings.model_copy(
+        update={
+            "family": family.for_objects_alone().to_plain(),
+            "patches": patches,
+            "augment": AugmentSettings(flip_z=not family.is_2d),
+            "card": _card_after(card),
+        }
+    )
+
+
+def _card_after(card: ModelCard) -> CardSettings:
+    """Return what the card of the new model takes over from that of the old one."""
+    return CardSettings(
+        title=card.title if _TAUGHT in card.description else f"{card.title}, fine-tuned",
+        description=card.description if _TAUGHT in card.description else f"{card.description} {_TAUGHT}",
+        channels=tuple(channel.name for channel in card.inputs),
+        data="Own images, cells corrected by hand.",
+        **{name: getattr(card, name) for name in _INHERITED},
     )
 
 
@@ -173,12 +227,29 @@ def fine_tune(
     send(events.message, "The held-out part is segmented with the new model.")
     after = judge(str(model), held_out, segment)
     n_learned = sum(len(np.unique(stack.labels)) - 1 for stack in stacks)
-    return FineTuned(model, n_learned, _table(before.cells, held_out).objects.n_references, before, after)
+    tuned = FineTuned(model, n_learned, _table(before.cells, held_out).objects.n_references, before, after)
+    _note_score(tuned)
+    return tuned
+
+
+def _note_score(tuned: FineTuned) -> None:
+    """Put into the card how well cells are found that were not learned from, in place of those that were."""
+    # It brings torch.
+    from plantseg_app.train.export import write_text
+
+    score = Score(
+        data=f"{tuned.n_held_out} cells corrected by hand, held out",
+        metric="seg",
+        value=round(tuned.after.seg, 4),
+        remark=f"{tuned.before.seg:.4f} before it was trained further",
+    )
+    card = ModelCard.read(tuned.model).model_copy(update={"scores": (score,)})
+    write_text(tuned.model / CARD_FILE, card.to_yaml())
 
 
 def judge(model: str, held_out: StackFiles, segment: Segment) -> HeldOutScore:
     """Return how well a model finds the cells of the held-out part."""
-    cells = segment(model, read_volume(held_out.path or held_out.image, dataset=held_out.image_dataset))
+    cells = segment(model, read_image(held_out))
     table = _table(cells, held_out)
     objects = table.objects
     good = np.unique(objects.reference_index[objects.iou >= _FOUND])
@@ -196,6 +267,11 @@ def with_walls(stack: Stack) -> Stack:
 def known_with_walls(known: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """Return the mask (Z, Y, X) with one voxel more around it within each slice."""
     return np.asarray(ndimage.binary_dilation(known, np.ones((1, 3, 3), bool)))
+
+
+def read_image(files: StackFiles) -> Volume:
+    """Return the image of an annotated part."""
+    return read_volume(files.path or files.image, dataset=files.image_dataset, channel=files.channel)
 
 
 def read_reference(files: StackFiles) -> Volume:

@@ -19,6 +19,7 @@ from pathlib import Path
 from plantseg_app.core.volume import Kind, Volume
 from plantseg_app.errors import PlantSegError, RequestError
 from plantseg_app.io import inspect_image, write_volume
+from plantseg_app.proofread.annotation import AnnotationFiles, unknown_file
 from plantseg_app.train.label_files import are_planes_over, looks_layered
 from plantseg_app.train.settings import StackFiles
 
@@ -40,17 +41,19 @@ class Pairs:
 def pair_files(paths: Sequence[Path]) -> Pairs:
     """Sort files into labelled stacks: HDF5 files that hold both, and images with labels that are named alike.
 
-    Labels that must be planes of objects that may overlap are marked as such.
+    Labels that must be planes of objects that may overlap are marked as such. The mask that lies beside exported
+    corrections goes with them.
     """
     both = [path for path in paths if holds_labels(path)]
-    single = [path for path in paths if path not in both]
+    masks = {unknown_file(path) for path in both}
+    single = [path for path in paths if path not in both and path not in masks]
     labels = [path for path in single if _LABELS.search(path.stem)]
     named = {(path.parent, _core(path)) for path in labels}
     labels += [path for path in single if _lies_with_labels(path) and (path.parent, _core(path)) not in named]
     images = {(path.parent, _core(path)): path for path in single if path not in labels}
     by_name = {core: path for (_, core), path in images.items()}
-    stacks = [StackFiles(path=str(path)) for path in both]
-    used: set[Path] = set(both)
+    stacks = [_with_unknown(path) for path in both]
+    used: set[Path] = {*both, *(Path(files.ignore) for files in stacks if files.ignore)}
     for path in labels:
         core = _core(path)
         # In the same folder first; raw/ and labels/ beside each other are usual, too.
@@ -66,6 +69,12 @@ def pair_files(paths: Sequence[Path]) -> Pairs:
             stacks.append(chosen)
             used |= set(pair)
     return Pairs(tuple(_marked(files) for files in stacks), tuple(path for path in left if path not in used))
+
+
+def _with_unknown(path: Path) -> StackFiles:
+    """Return a file that holds image and labels, with the mask of what is unknown, where that lies beside it."""
+    mask = unknown_file(path)
+    return StackFiles(path=str(path), ignore=str(mask) if mask.is_file() else "")
 
 
 def _marked(files: StackFiles) -> StackFiles:
@@ -159,6 +168,12 @@ def write_pair(path: Path, image: Volume, labels: Volume) -> StackFiles:
         partial.unlink(missing_ok=True)
     layered = labels.kind is Kind.LAYERED_LABELS
     return StackFiles(path=str(path), channel="all" if image.data.ndim == 4 else None, layered=layered)
+
+
+def annotated_stack(written: AnnotationFiles, image: Volume) -> StackFiles:
+    """Return the files of an annotation of `image` as a training names them."""
+    channel = "all" if image.data.ndim == 4 else None
+    return StackFiles(path=str(written.path.resolve()), ignore=str(written.ignore.resolve()), channel=channel)
 
 
 def _core(path: Path) -> str:

@@ -7,6 +7,7 @@ that whatever goes wrong leaves the other models as they were and no half one.
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import tempfile
 import time
@@ -64,6 +65,30 @@ def add_under_free_id(source: Path, answers: Answers = NO_ANSWERS) -> InstalledM
     with _made_of(source, None, answers) as (made, card):
         here = [model for model in list_models() if model.card.weights.sha256 == card.weights.sha256]
         return here[0] if here else _put_in_place(made, card, _free_id(card.id))
+
+
+def add_named(source: Path, name: str) -> InstalledModel:
+    """Make a model of a person's own files, called `name`, under an id that follows from it and is free.
+
+    Raises
+    ------
+    RequestError, InputError
+        As `add_model`; also if the name has no letter and no digit.
+    """
+    model_id = id_of_name(name)
+    if not model_id:
+        raise RequestError(f'Give the model a name with letters or digits; "{name}" was given.')
+    with _made_of(source, None, NO_ANSWERS) as (made, card):
+        return _put_in_place(made, card.model_copy(update={"title": name.strip()}), _free_id(model_id))
+
+
+def id_of_name(name: str) -> str:
+    """Return an id made of a name for people, "" where nothing of it can be used.
+
+    >>> id_of_name("My Model (2)")
+    'my-model-2'
+    """
+    return re.sub(r"[^a-z0-9._]+", "-", name.lower()).strip("-._")
 
 
 def install(

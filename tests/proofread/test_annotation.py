@@ -46,6 +46,19 @@ def test_where_an_unlabelled_object_crosses_nothing_is_known() -> None:
     assert annotation.known[0, 0].tolist() == [True] * 3 + [False] * 5
 
 
+def test_background_beside_a_correct_cell_can_be_known_but_no_other_cell() -> None:
+    labels = np.zeros((1, 9, 20), np.uint32)
+    labels[0, 3:6, 4:8], labels[0, 3:6, 8:12] = 1, 2
+    session = ProofreadSession(labels)
+    session.do(Lock(cells=(1,)))
+    annotation = annotation_of(session.tissue, rim_vox=2)
+    assert set(np.unique(annotation.labels)) == {0, 1}
+    known = np.zeros(labels.shape, bool)
+    known[0, 1:8, 2:10] = True
+    known[labels == 2] = False
+    np.testing.assert_array_equal(annotation.known, known[annotation.box])
+
+
 def test_the_held_out_part_shares_no_voxel_with_what_is_learned() -> None:
     labels = grid_of_cells()
     session = ProofreadSession(labels)

@@ -15,7 +15,7 @@ from plantseg_app.proofread.session import ProofreadSession
 from plantseg_app.proofread.tools.marks import Lock
 from plantseg_app.run.segmenting import segment_with
 from plantseg_app.train import loop
-from plantseg_app.train.fine_tune import fine_tune, fine_tune_settings, judge
+from plantseg_app.train.fine_tune import fine_tune, fine_tune_settings, judge, rim_for
 from plantseg_app.train.loop import train
 from plantseg_app.train.settings import (
     CheckpointSettings,
@@ -26,6 +26,8 @@ from plantseg_app.train.settings import (
     TrainSettings,
     ValidationSettings,
 )
+from plantseg_app.zoo.card import ModelCard
+from plantseg_app.zoo.catalogue import find_model
 
 
 @pytest.fixture(scope="module")
@@ -89,7 +91,9 @@ def test_a_model_learns_from_the_cells_and_is_compared_on_others(
     tuned = fine_tune(
         quick(fine_tune_settings(teacher, str(tmp_path / "tuned"), learn)), held, segment_with, QuietContext("cpu", 1)
     )
-    assert tuned.model.joinpath("card.yaml").exists()
+    card = ModelCard.read(tuned.model)
+    assert [(score.metric, score.value) for score in card.scores] == [("seg", round(tuned.after.seg, 4))]
+    assert f"{tuned.before.seg:.4f} before" in card.scores[0].remark
     assert tuned.n_held_out >= 2
     assert tuned.n_learned >= 3
     assert 0 <= tuned.before.seg <= 1
@@ -100,6 +104,31 @@ def test_a_model_learns_from_the_cells_and_is_compared_on_others(
     assert stack.known is not None
     assert not stack.known.all()
     assert tuned.before.cells.shape_vox == tuned.after.cells.shape_vox
+
+
+@pytest.mark.parametrize(
+    ("model", "rim", "kind", "shape_vox"),
+    [
+        ("membranes-3d", 0, "boundary", (32, 96, 96)),
+        ("nuclei-2d", 0, "boundary", (1, 96, 96)),
+        ("nuclei-harmonic", 4, "harmonic", (1, 256, 256)),
+        ("nuclei-wnet", 4, "wnet", (1, 256, 256)),
+        ("nuclei-spoco", 0, "spoco", (1, 256, 256)),
+        ("worms-layering", 4, "layering", (1, 256, 256)),
+    ],
+)
+def test_settings_suit_every_family(model: str, rim: int, kind: str, shape_vox: tuple[int, ...]) -> None:
+    card = find_model(model).card
+    settings = fine_tune_settings(model, "improved", StackFiles(path="learn.h5"), card, steps=40)
+    assert rim_for(card) == rim
+    assert settings.family is not None
+    assert settings.family["kind"] == kind
+    # Objects alone say nothing of a foreground.
+    assert settings.family.get("foreground") != "predicted" or kind != "spoco"
+    assert settings.patches.shape_vox == shape_vox
+    assert (settings.stopping.steps, settings.validation.every) == (40, 10)
+    assert (settings.card.licence, settings.card.authors) == (card.licence, card.authors)
+    assert settings.card.title == f"{card.title}, fine-tuned"
 
 
 def test_the_score_asks_only_for_the_cells_that_are_known(

@@ -71,6 +71,19 @@ class TrainTask(Task):
 
 def events_for(desk: Desk, settings: TrainSettings) -> TrainEvents:
     """Return events that tell the window how a training goes on, and note each validation in its journal."""
+    events = telling_events(desk)
+
+    def note(event: ValidationDone) -> None:
+        row = dataclasses.asdict(dataclasses.replace(event, example=None))
+        del row["example"]
+        note_validation(settings.output, row)
+
+    events.validation.connect(note)
+    return events
+
+
+def telling_events(desk: Desk) -> TrainEvents:
+    """Return events that tell the window how a training goes on: a `StepDone` now and then, each `ValidationDone`."""
     from plantseg_app.train.events import TrainEvents
 
     events, told_at = TrainEvents(), 0.0
@@ -82,14 +95,8 @@ def events_for(desk: Desk, settings: TrainSettings) -> TrainEvents:
             told_at = now
             desk.tell(event)
 
-    def tell_validation(event: ValidationDone) -> None:
-        row = dataclasses.asdict(dataclasses.replace(event, example=None))
-        del row["example"]
-        note_validation(settings.output, row)
-        desk.tell(event)
-
     events.step.connect(tell_step)
-    events.validation.connect(tell_validation)
+    events.validation.connect(desk.tell)
     events.message.connect(desk.message)
     return events
 

@@ -11,7 +11,7 @@ import functools
 import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from numpy.typing import NDArray
 from PySide6.QtCore import QObject, Signal
@@ -37,6 +37,8 @@ from plantseg_app.proofread.tool import TOOLS, Tool
 
 CORRECTED = "corrected cells"
 
+T = TypeVar("T")
+
 
 class Corrections(QObject):
     """What is corrected, if something is.
@@ -60,8 +62,8 @@ class Corrections(QObject):
         What it was made of, as long as there is a session.
     hand, pointer
         The tool in hand and the mouse, as long as there is a session.
-    is_beginning, is_keeping
-        Whether a session is being made; whether the labels are just being kept or copied, so that they must not change.
+    is_beginning
+        Whether a session is being made.
     """
 
     changed = Signal()
@@ -81,7 +83,7 @@ class Corrections(QObject):
         self.base: Result | None = None
         self._kept: Result | None = None
         self._n_kept = 0
-        self.is_keeping = False
+        self._n_readers = 0
         self._overlay: Overlay | None = None
         self._looked_at = 0
         bench.viewer.on_view_change(self._outline)
@@ -263,16 +265,14 @@ class Corrections(QObject):
 
     def copy(self, then: Callable[[Volume], None]) -> None:
         """Copy the labels as they are now beside the window, and hand the copy over; corrections wait meanwhile."""
-        session, base = self.session, self.base
-        if session is None or base is None or self.is_keeping:
+        base = self.base
+        if base is None or self.is_keeping:
             return
-        self.is_keeping = True
 
-        def take(data: NDArray[Any]) -> None:
-            self._end_keeping()
-            then(base.volume.replace(data=data))
+        def copied(session: ProofreadSession) -> NDArray[Any]:
+            return session.labels.copy()
 
-        self.bench.beside.ask(session.labels.copy, take, self._end_keeping)
+        self.read_labels(copied, lambda data: then(base.volume.replace(data=data)), self.bench.warn)
         self.changed.emit()
 
     # ------------------------------------------------------------------------------------------------ the canvas
@@ -337,6 +337,36 @@ class Corrections(QObject):
 
     # ------------------------------------------------------------------------------------------------ keeping
 
+    @property
+    def is_keeping(self) -> bool:
+        """Whether something just reads the labels beside the window, so that they must not change."""
+        return self._n_readers > 0
+
+    def read_labels(
+        self, work: Callable[[ProofreadSession], T], then: Callable[[T], None], otherwise: Callable[[str], None]
+    ) -> None:
+        """Do something beside the window with labels that do not change meanwhile.
+
+        Parameters
+        ----------
+        work
+            Gets the session, in another thread.
+        then, otherwise
+            Get what came of it, or why nothing did, in the window's thread.
+        """
+        if self.session is None:
+            return
+        self._n_readers += 1
+
+        def end(tell: Callable[[Any], None], made: Any) -> None:
+            self._n_readers -= 1
+            tell(made)
+            self.changed.emit()
+
+        self.bench.beside.ask(
+            functools.partial(work, self.session), functools.partial(end, then), functools.partial(end, otherwise)
+        )
+
     def _position(self) -> int:
         """Return a number that is the same where the labels are."""
         return self.session.edits[-1].number if self.session is not None and self.session.edits else 0
@@ -351,19 +381,13 @@ class Corrections(QObject):
         session, base = self.session, self.base
         if session is None or base is None or self.is_kept:
             return
-        self._n_kept, self.is_keeping = self._position(), True
+        self._n_kept = self._position()
         # Before anything else writes these labels to the disk, so that they and the journal belong together.
-        self.bench.beside.ask(session.note_saved, lambda _: self._end_keeping(), self._end_keeping)
+        self.read_labels(ProofreadSession.note_saved, lambda _: None, self.bench.warn)
         volume = base.volume.replace(data=session.labels.copy())
         original = base.inputs.get("corrected by hand", base.name)
         self._kept = Result(CORRECTED, volume, base.workflow, {**base.inputs, "corrected by hand": original})
         self.bench.document.set_result(self._kept)
-
-    def _end_keeping(self, problem: str = "") -> None:
-        self.is_keeping = False
-        if problem:
-            self.bench.warn(problem)
-        self.changed.emit()
 
     def _note_written(self, name: str, file: Path) -> None:
         """Put the journal beside a file that the corrected cells were written to."""

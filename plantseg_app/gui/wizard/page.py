@@ -86,6 +86,11 @@ class Page(QWidget):
     def shut_down(self) -> None:
         """Let go of files and threads, because the window closes."""
 
+    @property
+    def busy_text(self) -> str:
+        """What runs or waits here that closing the window would end, as a sentence; "" when nothing does."""
+        return ""
+
     def drop(self) -> bool:
         """Forget what was begun by hand on the canvas; False when there is nothing."""
         return False

@@ -23,6 +23,7 @@ from plantseg_app.gui.proofreading.nuclei_panel import NucleiPanel
 from plantseg_app.gui.proofreading.picking import Spot
 from plantseg_app.gui.proofreading.suspicious import SuspiciousCells
 from plantseg_app.gui.proofreading.suspicious_panel import SuspiciousPanel
+from plantseg_app.gui.proofreading.teaching_panel import TeachingPanel
 from plantseg_app.gui.widgets import button, heading, say, sentence
 from plantseg_app.gui.wizard.page import Page
 from plantseg_app.gui.workbench import Workbench
@@ -65,7 +66,8 @@ class ProofreadPage(Page):
             "Start &without cells", "Begin with an empty image, to draw or to pick each cell by hand.", main=True
         )
         self.blank_button.clicked.connect(self.start_without_cells)
-        for widget in (self.about, self.start_button, self.blank_button, self.panel):
+        self.teaching = TeachingPanel(bench, self.corrections)
+        for widget in (self.about, self.start_button, self.blank_button, self.panel, self.teaching):
             self.column.addWidget(widget)
         self.column.addStretch(1)
         self._on_list: dict[str, Callable[[], None]] = {
@@ -73,6 +75,7 @@ class ProofreadPage(Page):
             "previous_cell": self.suspicious.previous,
             "accept_cell": self.suspicious.accept,
         }
+        self.footer.addWidget(self.teaching.outcome)
         self._key_wanted = ""
         self._shown: tuple[object, ...] | None = None
         for key, told in (("told", self._tell), ("refused", self._refuse), ("hovered", self._show_spot)):
@@ -181,11 +184,18 @@ class ProofreadPage(Page):
         """Keep what was corrected, and put the tools down."""
         self.corrections.keep()
         self.corrections.show_layers(False)
+        self.teaching.settle()
         self.refresh()
 
     def shut_down(self) -> None:
-        """Let the journal go."""
+        """Let the journal go, and end what is being learned."""
+        self.teaching.teaching.shut_down()
         self.corrections.end()
+
+    @property
+    def busy_text(self) -> str:
+        """What is being learned, or waits to be kept."""
+        return self.teaching.teaching.waiting_text
 
     def undo(self) -> None:
         """Take the last stroke or correction back."""
