@@ -111,6 +111,7 @@ def make_card(
         tile_vox=settings.patches.shape_vox,
         normalisation=settings.normalisation,
         weights=Weights(file=WEIGHTS_FILE, sha256=hashlib.sha256(weights).hexdigest(), size_bytes=len(weights)),
+        workflow=wanted.workflow,
         licence=wanted.licence,
         authors=wanted.authors,
         citation=wanted.citation,

@@ -157,7 +157,8 @@ def rim_for(card: ModelCard) -> int:
 
 def _suited(settings: TrainSettings, card: ModelCard) -> TrainSettings:
     """Return the settings with patches, network and facts that follow from the model that is the start."""
-    family = card.network_family()
+    before = card.network_family()
+    family = before.for_objects_alone()
     # What is to tell objects apart must see several of them.
     sees_objects = family.learns_overlaps or (family.is_2d and family.cluster_bandwidth is not None)
     patches = suited_patches(settings.patches, family.is_2d, sees_objects)
@@ -166,10 +167,11 @@ def _suited(settings: TrainSettings, card: ModelCard) -> TrainSettings:
     patches = patches.model_copy(update={"shape_vox": shape_vox, "min_labelled": 0.0})
     return settings.model_copy(
         update={
-            "family": family.for_objects_alone().to_plain(),
+            "family": family.to_plain(),
             "patches": patches,
             "augment": AugmentSettings(flip_z=not family.is_2d),
-            "card": _card_after(card),
+            # A workflow that was chosen for a foreground does not suit a network without one.
+            "card": _card_after(card).model_copy(update={"workflow": card.workflow if family == before else ""}),
         }
     )
 

@@ -288,6 +288,7 @@ class CardSettings(_Part):
     tissue: str = Field("", description="Which organ, tissue or culture.")
     channels: tuple[str, ...] = Field(("membrane",), min_length=1, description="What each input channel shows.")
     object_diameter_um: Micrometre | None = Field(None, description="Typical size of the objects.")
+    workflow: str = Field("", description="The ready-made workflow that suits it; empty: that of the kind of network.")
     licence: str = Field("not stated", description="The licence of the weights.")
     authors: tuple[str, ...] = Field(("unknown",), min_length=1, description="Who made it.")
     citation: str = Field("", description="What to cite, in words.")
