@@ -16,7 +16,7 @@ from plantseg_app.core.volume import Kind, Volume
 from plantseg_app.errors import RequestError
 from plantseg_app.gui.document import Document, Result
 from plantseg_app.gui.model_fit import fits_of
-from plantseg_app.paths import home_dir
+from plantseg_app.paths import home_dir, samples_dir
 from plantseg_app.proofread.annotation import annotation_of, hold_out, write_annotation
 from plantseg_app.proofread.refusal import Refused
 from plantseg_app.proofread.session import ProofreadSession
@@ -114,11 +114,15 @@ def _can_learn(card: ModelCard, image: Volume, overlaps: bool) -> bool:
 
 
 def export_place(document: Document, base: Result) -> tuple[Path, str]:
-    """Return folder and name for exported cells: beside the labels or the image where one may write, else at home."""
+    """Return folder and name for exported cells: beside the labels or the image where one may write, else at home.
+
+    What lies among the files of the program stays as it is.
+    """
     opened, main = document.images.get(base.name), document.main_image
     paths = [image.path for image in (opened, main) if image is not None and image.path is not None]
     stem = paths[0].stem if paths else base.name.replace(" ", "-")
-    folder = next((path.parent for path in paths if os.access(path.parent, os.W_OK)), home_dir() / "corrections")
+    own = [path.parent for path in paths if os.access(path.parent, os.W_OK) and path.parent != samples_dir()]
+    folder = own[0] if own else home_dir() / "corrections"
     return folder, f"{stem}-{_EXPORTED}"
 
 

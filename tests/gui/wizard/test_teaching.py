@@ -13,11 +13,13 @@ from PySide6.QtWidgets import QDialog
 from pytestqt.qtbot import QtBot
 
 from plantseg_app.core.volume import Kind, Volume
-from plantseg_app.gui.document import OpenImage, Result
+from plantseg_app.gui.document import Document, OpenImage, Result
 from plantseg_app.gui.proofreading.before_after_dialog import BeforeAfterDialog
+from plantseg_app.gui.proofreading.lessons import export_place
 from plantseg_app.gui.proofreading.teaching import PROPOSAL
 from plantseg_app.gui.proofreading.teaching_tasks import FineTuneDone, FineTuneTask, ProposalDone, ProposeTask, Trial
 from plantseg_app.io import read_volume, write_volume
+from plantseg_app.paths import home_dir, samples_dir
 from plantseg_app.run.failure import failure_of
 from plantseg_app.train.events import StepDone
 from plantseg_app.train.pairs import pair_files
@@ -267,3 +269,14 @@ def test_a_proposal_is_one_correction_and_the_next_round_goes_on(
     process.end(ProposalDone(str(tiny_2d_model(tmp_path / "third")), 0, "Nothing.", kept))
     assert "no other cells" in panel.status.text()
     assert panel.teaching.proposal is None
+
+
+def test_the_sample_of_the_program_gets_no_files_beside_it(tmp_path: Path) -> None:
+    image = Volume(np.zeros((1, 4, 4), np.uint8), Kind.RAW)
+    document = Document()
+    cells = Result("cells", image.replace(data=np.ones((1, 4, 4), np.uint32), kind=Kind.LABELS), document.workflow)
+    document.add_image(OpenImage("sample", "membranes", image, samples_dir() / "sample_ovule.h5"))
+    assert export_place(document, cells) == (home_dir() / "corrections", "sample_ovule-correct-cells")
+    document.clear()
+    document.add_image(OpenImage("leaf", "membranes", image, tmp_path / "leaf.tif"))
+    assert export_place(document, cells) == (tmp_path, "leaf-correct-cells")
