@@ -1,14 +1,23 @@
-"""Images of objects that overlap, drawn from random numbers, for pictures and tests of the layering models.
+"""Images drawn from random numbers, for pictures and tests of models whose own images may not be shown.
 
-They look enough like worms in a well and like cells of a smear for networks that have learned from such images, and may
-be shown anywhere.
+They look enough like worms in a well, cells of a smear and the endothelium of a cornea for networks that have learned
+from such images, and may be shown anywhere.
+
+    python drawn.py endothelium FOLDER        writes image.tif and labels.tif
 """
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
+from scipy.spatial import cKDTree
+
+from plantseg_app.core.volume import Kind, Volume
+from plantseg_app.io import write_volume
 
 
 def draw_worms(shape: tuple[int, int], n_worms: int, seed: int) -> tuple[NDArray[np.uint16], NDArray[np.uint32]]:
@@ -86,5 +95,36 @@ def draw_cells(shape: tuple[int, int], n_cells: int, seed: int) -> tuple[NDArray
     return np.clip(image, 0, 255).astype(np.uint8)[None], numbered
 
 
-DRAWN = {"worms": lambda: draw_worms((520, 696), 12, 11), "cells": lambda: draw_cells((512, 512), 5, 5)}
+def draw_endothelium(shape: tuple[int, int], seed: int) -> tuple[NDArray[np.uint8], NDArray[np.uint32]]:
+    """Return an image (1, Y, X) of cells side by side with dark lines between them, and labels (1, Y, X)."""
+    rng = np.random.default_rng(seed)
+    distance = 24
+    rows, columns = np.mgrid[-1 : shape[0] // distance + 2, -1 : shape[1] // distance + 2]
+    # Rows that are shifted by half a cell make hexagons, which random steps make uneven.
+    places = np.stack([rows, columns + rows % 2 / 2], -1).reshape(-1, 2) * distance + rng.normal(0, 3, (rows.size, 2))
+    pixels = np.stack(np.mgrid[: shape[0], : shape[1]], -1)
+    (first, second), nearest = np.moveaxis(cKDTree(places).query(pixels, 2)[0], -1, 0), cKDTree(places).query(pixels)[1]
+    to_line = (second - first) / 2
+    grain = ndimage.gaussian_filter(rng.normal(0, 1, shape), 1.5) * 0.5
+    bright = (
+        0.25 + 0.6 * (1 - np.exp(-((to_line / 3) ** 2))) * rng.uniform(0.8, 1.1, len(places))[nearest] + 0.3 * grain
+    )
+    light = np.interp(pixels[..., 1], [0, 0.4 * shape[1], shape[1]], [0.25, 0.7, 1.0])
+    image = ndimage.gaussian_filter(255 * 0.75 * light * np.clip(bright, 0, 1.3), 0.8)
+    labels = np.where(to_line > 1, nearest + 1, 0).astype(np.uint32)
+    return np.clip(image, 0, 255).astype(np.uint8)[None], labels[None]
+
+
+DRAWN = {
+    "worms": lambda: draw_worms((520, 696), 12, 11),
+    "cells": lambda: draw_cells((512, 512), 5, 5),
+    "endothelium": lambda: draw_endothelium((256, 256), 2),
+}
 """The images that pictures show."""
+
+
+if __name__ == "__main__":
+    drawn, truth = DRAWN[sys.argv[1]]()
+    write_volume(Path(sys.argv[2]) / "image.tif", Volume(drawn, Kind.RAW), overwrite=True)
+    kind = Kind.LABELS if truth.ndim == 3 else Kind.LAYERED_LABELS
+    write_volume(Path(sys.argv[2]) / "labels.tif", Volume(truth, kind), overwrite=True)

@@ -3,7 +3,8 @@
     python score.py nuclei-2d --images "prepared/test/images/*.tif" --labels "prepared/test/labels/*.tif"
     python score.py nuclei-3d --images prepared/validation/real.h5 --labels prepared/validation/real.h5 --picture p.png
 
-Images and labels are paired in the order of their names, and masks of where nothing is known (`--ignore`) likewise.
+Images and labels are paired in the order of their names, and masks of where nothing is known (`--ignore`) likewise. An
+object of which more than half lies where nothing is known is not asked about.
 """
 
 from __future__ import annotations
@@ -42,6 +43,15 @@ def panels(raw: NDArray[np.generic], found: NDArray[np.uint32], truth: NDArray[n
     return whole.resize((round(whole.width * scale), round(whole.height * scale)), Image.Resampling.NEAREST)
 
 
+def drop_unknown(found: NDArray[np.unsignedinteger], known: NDArray[np.bool_] | None) -> NDArray[np.unsignedinteger]:
+    """Return the labels without the objects of which more than half lies where nothing is known."""
+    if known is None:
+        return found
+    sizes = np.bincount(found.ravel())
+    inside = np.bincount(found[known], minlength=len(sizes))
+    return np.where((inside >= sizes / 2)[found], found, 0)
+
+
 def main() -> None:
     """Print the scores of each image and their means."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -61,7 +71,7 @@ def main() -> None:
         raw, truth = read_volume(image, channel="gray"), read_volume(labels, kind=Kind.LABELS).data
         found = Runner().run(workflow, {source: raw})[output].data
         known = None if ignore is None else read_volume(ignore).data == 0
-        table = count_contingency(found, truth, mask=known)
+        table = count_contingency(drop_unknown(found, known), truth, mask=known)
         whole = [adapted_rand(table).error, symmetric_best_dice(table)]
         rows.append([average_precision(table, at) for at in THRESHOLDS] + whole)
         print(Path(image).name, " ".join(f"{value:.3f}" for value in rows[-1]))

@@ -28,6 +28,8 @@ OTHERS = (
     "harmonic-whole",
     "spoco-foreground",
     "spoco-objects",
+    "spoco-sparse",
+    "spoco-uneven-light",
     "wnet-objects",
 )
 FOR_MEMBRANES = [name for name in NAMES if name not in OTHERS]
