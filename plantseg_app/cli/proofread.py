@@ -246,7 +246,7 @@ def _list(session: ProofreadSession, count: int, terminal: Terminal, context: Ru
     seen = Examination.of(session.tissue, context.track(cells, "Look at cells", len(cells)))
     work = WorkList(session, seen)
     rows = []
-    for doubt in work.doubts[:count]:
+    for doubt in work.top(count):
         middle = [(part.start + part.stop) // 2 for part in session.tissue.index.box(doubt.cell)]
         reasons = [
             {"kind": reason.kind.value, "strength": round(reason.strength, 3), "words": reason.words}

@@ -23,6 +23,8 @@ def make_list_view(table: RowTable[Any], name: str, tip: str) -> QTableView:
     view.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
     view.verticalHeader().hide()
     view.horizontalHeader().setHighlightSections(False)
+    # Columns are as wide as the rows in sight ask for; asking all would take longer than a correction.
+    view.horizontalHeader().setResizeContentsPrecision(0)
     return view
 
 

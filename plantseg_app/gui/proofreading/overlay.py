@@ -8,7 +8,7 @@ napari's layers.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,6 +32,14 @@ _MOST_OUTLINED_VOX = 2**24
 _OUTLINE_PX = 2.0
 
 
+class _Outline(NamedTuple):
+    """Where a line is drawn: a box, the voxels in it, and the category."""
+
+    box: Box
+    mask: NDArray[np.bool_]
+    category: int
+
+
 class Overlay:
     """The layer over the cells.
 
@@ -53,7 +61,7 @@ class Overlay:
         # Memory that is never written to costs nothing.
         self._map = np.zeros(tissue.shape_vox, np.uint8)
         self._strokes: list[tuple[NDArray[np.int64], int]] = []
-        self._outlines: dict[int, tuple[Box, NDArray[np.bool_], int]] = {}
+        self._outlines: dict[int, _Outline] = {}
         viewer.show_categories(self._map, grid, OVERLAY, _COLOURS)
         layer = viewer.labels_layer(OVERLAY)
         if layer is not None:
@@ -87,22 +95,22 @@ class Overlay:
             after = self._outline_of(cell, across, place, category)
         if after is not None:
             self._outlines[key] = after
-        self.refresh([outline[0] for outline in (before, after) if outline is not None])
+        # Asked for at each step of the mouse, and seldom another one.
+        if not _is_same(before, after):
+            self.refresh([outline[0] for outline in (before, after) if outline is not None])
 
-    def _outline_of(
-        self, cell: int, across: int | None, place: int, category: int
-    ) -> tuple[Box, NDArray[np.bool_], int] | None:
+    def _outline_of(self, cell: int, across: int | None, place: int, category: int) -> _Outline | None:
         z, y, x = self._tissue.index.box(cell)
         box = [z, y, x]
         if across is None:
             small = np.prod([part.stop - part.start for part in box]) <= _MOST_OUTLINED_VOX
-            return ((z, y, x), self._tissue.mask_of((cell,), (z, y, x)), category) if small else None
+            return _Outline((z, y, x), self._tissue.mask_of((cell,), (z, y, x)), category) if small else None
         if not box[across].start <= place < box[across].stop:
             return None
         box[across] = slice(place, place + 1)
         flat = (box[0], box[1], box[2])
         mask = self._tissue.mask_of((cell,), flat)
-        return flat, mask & ~_eroded(mask, across, self._width(across)), category
+        return _Outline(flat, mask & ~_eroded(mask, across, self._width(across)), category)
 
     def _width(self, across: int) -> int:
         """Return how many voxels the line is wide, so that it is seen at every zoom."""
@@ -152,6 +160,12 @@ class Overlay:
                 marked = np.isin(plane[box], np.array(cells, plane.dtype))
                 drawn[marked & (sums % _HATCH_PERIOD < _HATCH_WIDTH)] = category
         return drawn
+
+
+def _is_same(one: _Outline | None, other: _Outline | None) -> bool:
+    if one is None or other is None:
+        return one is other
+    return one.box == other.box and one.category == other.category and np.array_equal(one.mask, other.mask)
 
 
 def _eroded(mask: NDArray[np.bool_], across: int, width: int) -> NDArray[np.bool_]:

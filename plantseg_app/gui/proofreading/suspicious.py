@@ -60,6 +60,7 @@ class SuspiciousCells(QObject):
         self._timer.setSingleShot(True)
         self._timer.setInterval(_LOOK_AGAIN_AFTER_MS)
         self._timer.timeout.connect(self._look_again)
+        self._timer.timeout.connect(self.changed)
         corrections.changed.connect(self._follow_session)
         self._bench.runner.stopped.connect(self._end_looking)
 
@@ -124,9 +125,7 @@ class SuspiciousCells(QObject):
     @property
     def doubts(self) -> list[Doubt]:
         """The most doubtful cells of which nobody has said anything, a thousand at most, the worst first."""
-        if self.work is None:
-            return []
-        return [doubt for doubt in self.work.doubts[:_MOST_SHOWN] if doubt.reasons]
+        return [] if self.work is None else [doubt for doubt in self.work.top(_MOST_SHOWN) if doubt.reasons]
 
     def next(self) -> None:
         """Go to the next cell; without a list, look at all cells first."""
@@ -187,13 +186,13 @@ class SuspiciousCells(QObject):
         if self.work is not None:
             if self.work.current is None:
                 self.corrections.look_at(0)
+            # The canvas comes first; the list follows when the timer ends.
             self._timer.start()
-            self.changed.emit()
 
     def _look_again(self) -> None:
         """Look in a thread at some of the cells that were corrected."""
-        work, session = self.work, self._session
-        if work is None or session is None or self._is_in_thread:
+        work = self.work
+        if work is None or self._is_in_thread:
             return
         sights = work.hand_out(_CELLS_AT_ONCE)
         if sights:

@@ -380,8 +380,8 @@ def test_a_corrected_cell_is_looked_at_anew(doubtful: Any, window: Any, qtbot: Q
     doubtful.undo()
     qtbot.waitUntil(lambda: listed(doubtful)[0] == 1, timeout=LONG_MS)
     doubtful.corrections.do("delete", {"cells": (1,)})
-    assert 1 not in listed(doubtful)
     assert doubtful.suspicious.current is None
+    qtbot.waitUntil(lambda: 1 not in listed(doubtful), timeout=LONG_MS)
     assert not (window.viewer.labels_planes("corrections")[0].data == LOOKED_AT).any()
     key(window, Qt.Key.Key_N)
     assert doubtful.suspicious.current.cell == 2
