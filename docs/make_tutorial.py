@@ -203,6 +203,16 @@ def proofread(stage: Stage) -> None:
     stage.wait(lambda: stage.page.is_correcting, "the tools")
 
 
+def suspicious(stage: Stage) -> None:
+    """List the doubtful cells and go to the first."""
+    page = stage.page
+    page.act("next_cell")
+    stage.wait(lambda: page.suspicious.work is not None, "the list of suspicious cells")
+    page.act("next_cell")
+    stage.settle()
+    page.show_widget(page.suspicious_panel)
+
+
 def export(stage: Stage) -> None:
     """Save cells, table and workflow."""
     stage.window.go_to("Measure & export")
@@ -267,6 +277,7 @@ CHAPTERS: dict[str, Callable[[Stage], None]] = {
     "segment": segment,
     "compare": compare,
     "proofread": proofread,
+    "suspicious": suspicious,
     "export": export,
     "models": models,
     "batch": batch,
