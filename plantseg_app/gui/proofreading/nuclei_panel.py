@@ -50,7 +50,7 @@ class NucleiPanel(QWidget):
         self.compare_button = button(
             "&Compare cells with nuclei", "Find cells with several nuclei, a shared one or none."
         )
-        self.apply_button = button("&Take", "Carry the chosen suggestion out.")
+        self.apply_button = button("Ta&ke", "Carry the chosen suggestion out.")
         self.all_button = button("Take &all", "Merge cells that share a nucleus, then divide cells with several.")
         self.back_button = button("Take back", "Undo all that was done by Take all.")
         self.compare_button.clicked.connect(nuclei.compare)
