@@ -117,12 +117,14 @@ class Corrections(QObject):
 
     def end(self) -> None:
         """Let session and journal go, and take everything off the canvas that only serves correcting."""
-        if self.session is None:
+        session = self.session
+        if session is None:
             return
-        self.show_layers(False)
-        self.session.close()
+        # First of all: who hears that the tools are put away looks at once what is corrected.
         self.session = self.beginning = self.base = self._kept = None
         self._looked_at = 0
+        self._put_away()
+        session.close()
         if CORRECTED not in self.bench.document.results:
             self.bench.viewer.remove(CORRECTED)
         self.changed.emit()
