@@ -28,6 +28,10 @@ for _ in sys.stdin:
 """
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--kills", type=int, default=20, help="how often the journal of corrections is killed (20)")
+
+
 @pytest.fixture(autouse=True)
 def _same_random_networks() -> None:
     """A test that builds a network without saying how gets the same weights in every run."""
