@@ -169,6 +169,8 @@ class Teaching(QObject):
     def propose(self, start_from: str, minutes: float) -> None:
         """Learn from the cells marked as correct, and propose all others.
 
+        Where the person began with an empty image and has marked none yet, all that was drawn counts as correct.
+
         Parameters
         ----------
         start_from
@@ -185,7 +187,17 @@ class Teaching(QObject):
 
         self.minutes = minutes
         self.refuse_proposal()
+        self._mark_drawn()
         self._begin(prepare)
+
+    def _mark_drawn(self) -> None:
+        """Mark all cells as correct where every one was drawn by hand and nothing was said of any."""
+        session, base = self.corrections.session, self.corrections.base
+        if session is None or base is None or session.marks or self.is_busy:
+            return
+        drawn = session.tissue.index.ids()
+        if drawn and not base.volume.data.any():
+            self.corrections.do("lock", {"cells": tuple(drawn)})
 
     def _begin(self, prepare: Prepare) -> None:
         session, base = self.corrections.session, self.corrections.base

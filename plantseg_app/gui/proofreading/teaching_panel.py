@@ -32,6 +32,7 @@ from plantseg_app.train.fine_tune import STEPS
 from plantseg_app.zoo.card import ModelCard
 
 _NEW, _LAST_ROUND = "", "last round"
+_FROM_LAST_ROUND = ("The model of the last round", _LAST_ROUND)
 _NAME_OF_ROUND = "Learned from a few cells"
 _MOST_STEPS, _MOST_MINUTES = 100_000, 600.0
 
@@ -174,6 +175,9 @@ class TeachingPanel(QWidget):
         self.look_button.setVisible(teaching.tuned is not None)
         self.decision.setVisible(teaching.proposal is not None and is_correcting)
         self.keep_round_button.setVisible(bool(teaching.last_round))
+        if teaching.last_round and self.start_box.findData(_LAST_ROUND) < 0:
+            self.start_box.insertItem(0, *_FROM_LAST_ROUND)
+            self.start_box.setCurrentIndex(0)
         self._show_outcome()
 
     def _show_outcome(self) -> None:
@@ -197,7 +201,7 @@ class TeachingPanel(QWidget):
                 self._tell(str(error), "warning")
         self._cards = {card.id: card for card in cards}
         _fill(self.model_box, [(card.title, card.id) for card in cards])
-        starts = [("The model of the last round", _LAST_ROUND)] if self.teaching.last_round else []
+        starts = [_FROM_LAST_ROUND] if self.teaching.last_round else []
         starts.append(("A new network", _NEW))
         _fill(self.start_box, [*starts, *((card.title, card.id) for card in few_cells_models(cards))])
         self.refresh()

@@ -20,6 +20,7 @@ from plantseg_app.gui.proofreading.teaching import PROPOSAL
 from plantseg_app.gui.proofreading.teaching_tasks import FineTuneDone, FineTuneTask, ProposalDone, ProposeTask, Trial
 from plantseg_app.io import read_volume, write_volume
 from plantseg_app.paths import home_dir, samples_dir
+from plantseg_app.proofread.tissue import Mark
 from plantseg_app.run.failure import failure_of
 from plantseg_app.train.events import StepDone
 from plantseg_app.train.pairs import pair_files
@@ -249,9 +250,8 @@ def test_a_proposal_is_one_correction_and_the_next_round_goes_on(
     window.page.undo()
     assert np.array_equal(session.labels, before)
 
+    assert panel.start_box.currentText() == "The model of the last round"
     panel.list_models()
-    assert panel.start_box.currentText() == "A new network"
-    panel.start_box.setCurrentIndex(0)
     panel.propose_button.click()
     task = begun(process, qtbot, 2)
     assert task.start_from == str(first)
@@ -269,6 +269,21 @@ def test_a_proposal_is_one_correction_and_the_next_round_goes_on(
     process.end(ProposalDone(str(tiny_2d_model(tmp_path / "third")), 0, "Nothing.", kept))
     assert "no other cells" in panel.status.text()
     assert panel.teaching.proposal is None
+
+
+def test_what_was_drawn_on_an_empty_image_is_learned_from(
+    window: Any, panel: Any, process: SimpleNamespace, qtbot: QtBot
+) -> None:
+    window.document.remove_result("cells")
+    window.page.start_without_cells()
+    qtbot.waitUntil(lambda: window.page.is_correcting, timeout=LONG_MS)
+    for cell in (3, 8):
+        assert window.page.corrections.do("paint", {"voxels": np.argwhere(squares() == cell)})
+    panel.propose_button.click()
+    task = begun(process, qtbot)
+    assert np.count_nonzero(panel.teaching.runner.open(task.cells).data) == 2 * 144
+    assert set(window.page.corrections.session.marks.values()) == {Mark.CORRECT}
+    process.cancelled()
 
 
 def test_the_sample_of_the_program_gets_no_files_beside_it(tmp_path: Path) -> None:
