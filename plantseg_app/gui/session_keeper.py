@@ -78,6 +78,7 @@ class SessionKeeper(QObject):
             self.session.save(
                 images=_images(self.document),
                 results=_results(self.document),
+                superpixels=self.document.superpixels,
                 workflow=self.document.workflow.to_yaml(),
                 page=self.page,
                 view=self.view,
@@ -162,6 +163,7 @@ class SessionKeeper(QObject):
             self.document.set_result(
                 doc.Result(result.name, store.open(result.ref), made_by, dict(result.inputs), result.ref)
             )
+        self.document.superpixels = state.superpixels
         self.page, self.view = state.page, dict(state.view)
         return problems
 

@@ -89,6 +89,8 @@ class SessionState(BaseModel):
         Seconds since 1970.
     images, results
         What is open.
+    superpixels
+        Of which the newest cells were made, so that they can be taken apart again; None where there are none.
     workflow
         The one that is being edited, as YAML; "" when there is none.
     page
@@ -104,6 +106,7 @@ class SessionState(BaseModel):
     saved_at: float = 0.0
     images: tuple[OpenImage, ...] = ()
     results: tuple[Result, ...] = ()
+    superpixels: VolumeRef | None = None
     workflow: str = ""
     page: str = ""
     view: dict[str, JsonValue] = {}
@@ -111,7 +114,8 @@ class SessionState(BaseModel):
     @property
     def refs(self) -> tuple[VolumeRef, ...]:
         """All volumes that it needs."""
-        return (*(image.ref for image in self.images), *(result.ref for result in self.results))
+        others = () if self.superpixels is None else (self.superpixels,)
+        return (*(image.ref for image in self.images), *(result.ref for result in self.results), *others)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -200,7 +204,7 @@ class Session:
         session._clear_temporary()
         kept, problems = _without_damaged(state, session.store)
         session.problems = tuple(text for text in (problem, *problems) if text)
-        session.save(**{name: getattr(kept, name) for name in ("images", "results")})
+        session.save(**{name: getattr(kept, name) for name in ("images", "results", "superpixels")})
         return session
 
     def save(self, **changes: Any) -> None:
@@ -339,8 +343,15 @@ def _without_damaged(state: SessionState, store: VolumeStore) -> tuple[SessionSt
             else:
                 yield item
 
+    superpixels = state.superpixels
+    if superpixels is not None:
+        try:
+            store.open(superpixels)
+        except InputError:
+            # Without them a cell can still be split by hand.
+            superpixels = None
     changes = {"images": tuple(usable(state.images)), "results": tuple(usable(state.results))}
-    return state.model_copy(update=changes), problems
+    return state.model_copy(update=changes | {"superpixels": superpixels}), problems
 
 
 def _when(path: Path) -> str:

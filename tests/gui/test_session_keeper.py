@@ -67,5 +67,12 @@ def test_images_results_corrections_and_page_come_back(qtbot: QtBot) -> None:
     assert np.array_equal(session.labels, corrected)
     assert [edit.tool for edit in session.edits] == ["merge", "delete"]
     assert not (corrected == third).any()
+    assert session.tissue.superpixels is not None
+    fourth = next(
+        cell
+        for cell in session.tissue.index.ids()
+        if len(np.unique(session.tissue.superpixels[session.labels == cell])) > 2
+    )
+    assert second.page.corrections.do("superpixels", {"cell": fourth})
     close(second, qtbot)
     assert find_crashed(sessions_dir()) == []

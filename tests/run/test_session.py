@@ -52,6 +52,7 @@ def test_everything_comes_back(tmp_path):
     session.save(
         images=(image(session, 7, path="/data/a.tif", read=read, role="membrane"),),
         results=(result(session, 70000),),
+        superpixels=session.store.add(volume(5, Kind.LABELS)),
         workflow="name: edited",
         page="segment",
         view={"theme": "dark", "zoom": 1.5, "layers": ["a", None]},
@@ -63,7 +64,7 @@ def test_everything_comes_back(tmp_path):
     assert abs(found[0].state.saved_at - time.time()) < 60
     back = Session.restore(folder)
     assert back.problems == ()
-    for field in ("images", "results", "workflow", "page", "view"):
+    for field in ("images", "results", "superpixels", "workflow", "page", "view"):
         assert getattr(back.state, field) == getattr(session.state, field)
     assert back.state.images[0].read == read
     assert int(back.store.open(back.state.images[0].ref).data.max()) == 7
@@ -249,6 +250,15 @@ def test_what_killed_processes_left_goes_when_a_session_is_restored(tmp_path):
     back = Session.restore(crash(session))
     assert not (back.folder / "tmp").exists()
     assert not list(back.store.folder.glob("*.tmp"))
+
+
+def test_superpixels_that_are_lost_are_done_without(tmp_path):
+    session = Session.create(tmp_path)
+    ref = session.store.add(volume(5, Kind.LABELS))
+    session.save(images=(image(session, 1),), superpixels=ref)
+    session.store.forget([ref.key])
+    back = Session.restore(crash(session))
+    assert (back.state.superpixels, back.problems) == (None, ())
 
 
 def test_a_folder_that_cannot_be_made_is_a_sentence(tmp_path):
