@@ -85,8 +85,10 @@ def style_sheet(theme: ThemeName, font_size_pt: int) -> str:
 
     Importing napari takes longer than a person waits for a window to appear, and its widgets are not there before.
     """
+    folder = resources_dir() / "style"
     variables = {**THEMES[theme].variables(), "font_size": f"{font_size_pt}pt"}
-    own = _filled((resources_dir() / "style" / "window.qss").read_text(encoding="utf-8"), variables, font_size_pt)
+    places = {"theme": theme, "pictures": folder.as_posix()}
+    own = _filled((folder / "window.qss").read_text(encoding="utf-8"), variables | places, font_size_pt)
     if "napari.qt" not in sys.modules:
         return own
     from napari.qt import get_qapp, get_stylesheet
