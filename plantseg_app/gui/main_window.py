@@ -112,6 +112,7 @@ class MainWindow(QMainWindow):
             folder=self.keeper.session.folder,
             keep=self.keeper.keep,
             go_to=self.go_to,
+            show_model=self.show_model,
             pick_objects=self.pick_objects,
         )
         self.pages: list[Page] = [page(self.bench) for page in PAGES]
@@ -238,6 +239,13 @@ class MainWindow(QMainWindow):
         """Open the page with this title, or the one that has to be done before it."""
         index = [page.title for page in self.pages].index(title)
         self._open_page(min(index, self._reachable()))
+
+    def show_model(self, model_id: str) -> None:
+        """Open the area of models with this model chosen, if it is known there."""
+        self.open_area_of(ModelsArea.icon)
+        for area in self.areas:
+            if isinstance(area, ModelsArea):
+                area.show_model(model_id)
 
     def pick_objects(self) -> None:
         """Open the page on which objects of an embedding are clicked, with the tool for it in hand."""

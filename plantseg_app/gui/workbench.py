@@ -54,6 +54,8 @@ class Workbench:
         Writes a volume into the session, so that tasks and the next start find it.
     go_to
         Opens the page of the wizard with this title.
+    show_model
+        Opens the area of models with this model chosen, to be downloaded perhaps.
     pick_objects
         Opens the page where objects of an embedding are clicked to make cells of them.
     """
@@ -72,4 +74,5 @@ class Workbench:
     folder: Path
     keep: Callable[[Volume], VolumeRef]
     go_to: Callable[[str], None]
+    show_model: Callable[[str], None]
     pick_objects: Callable[[], None]

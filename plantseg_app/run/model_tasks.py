@@ -11,6 +11,7 @@ import dataclasses
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from plantseg_app.errors import PlantSegError
 from plantseg_app.run.desk import Desk, Task
 from plantseg_app.zoo.offers import Offer
 from plantseg_app.zoo.questions import NO_ANSWERS, Answers, SourceFile, SourceQuestion
@@ -121,6 +122,69 @@ class ExportModel(Task):
         from plantseg_app.io.atomic import clear_after
 
         clear_after(process_id, self.target)
+
+
+@dataclasses.dataclass(frozen=True)
+class VerifyModel(Task):
+    """Compare the files of a model with their checksums, load it, and let it predict its test image."""
+
+    model_id: str
+
+    @property
+    def title(self) -> str:  # type: ignore[override]
+        """What is being done."""
+        return f"Checking {self.model_id}"
+
+    def run(self, desk: Desk) -> Verified:
+        """Return what was found."""
+        from plantseg_app.zoo.catalogue import find_model
+        from plantseg_app.zoo.load import verify_models
+        from plantseg_app.zoo.trial import try_model
+
+        desk.progress("reading its files", 0, None)
+        if problem := verify_models([self.model_id])[self.model_id]:
+            return Verified(self.model_id, problem)
+        desk.progress("loading its network", 0, None)
+        try:
+            trial = try_model(find_model(self.model_id))
+        except PlantSegError as error:
+            return Verified(self.model_id, str(error))
+        if trial is not None and not trial.passed:
+            difference = f"{trial.largest_difference:.2g}"
+            return Verified(self.model_id, f"it predicts something else of its test image (by up to {difference})")
+        return Verified(self.model_id, difference=None if trial is None else trial.largest_difference)
+
+
+@dataclasses.dataclass(frozen=True)
+class Verified:
+    """What a check of a model has found.
+
+    Attributes
+    ----------
+    problem
+        What is wrong with it; "" when nothing is.
+    difference
+        How far at most its prediction is from what its test image should become; None when it has none.
+    """
+
+    model_id: str
+    problem: str = ""
+    difference: float | None = None
+
+    @property
+    def sentence(self) -> str:
+        """Say it for people.
+
+        >>> Verified("example").sentence
+        'checked just now: all whole, and it loads'
+        >>> Verified("example", difference=2e-6).sentence
+        'checked just now: all whole, and its test image comes out to 2e-06'
+        """
+        if self.problem:
+            return f"damaged: {self.problem}"
+        if self.difference is None:
+            return "checked just now: all whole, and it loads"
+        return f"checked just now: all whole, and its test image comes out to {self.difference:.1g}"
 
 
 @dataclasses.dataclass(frozen=True)

@@ -133,7 +133,7 @@ class ModelDetails(QWidget):
         if fit is not None:
             meant = fit.structure_fits and fit.dimension_fits
             role = "warning" if not meant else "good" if fit.advice.verdict == "fits" else ""
-            say(self.hint, f"<b>For the open image:</b> {escape(fit.sentence)}", role)
+            say(self.hint, f"<b>Fit:</b> {escape(fit.sentence)}", role)
 
 
 def _broken(entry: ModelEntry) -> str:

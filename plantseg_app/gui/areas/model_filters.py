@@ -5,24 +5,30 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from PySide6.QtCore import Signal
-from PySide6.QtWidgets import QComboBox, QGridLayout, QLineEdit, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QComboBox, QGridLayout, QHBoxLayout, QLineEdit, QVBoxLayout, QWidget
 
+from plantseg_app.core.volume import VoxelSize
+from plantseg_app.errors import InputError
 from plantseg_app.gui.areas.model_table import BUNDLED, ELSEWHERE, OWN
+from plantseg_app.gui.voxel_size_edit import parse_voxel_size
 from plantseg_app.gui.widgets import keep_narrow
 from plantseg_app.zoo.facts import ModelFacts
 from plantseg_app.zoo.search import Wish, modalities, structure_of
 
 
 class ModelFilters(QWidget):
-    """A line for words and four boxes below it.
+    """A line for words, one for a voxel size, and four boxes below them.
 
     Signals
     -------
     changed
         Another word or choice.
+    voxel_size_changed
+        Another voxel size, or none any more.
     """
 
     changed = Signal()
+    voxel_size_changed = Signal()
 
     def __init__(self) -> None:
         super().__init__()
@@ -31,6 +37,12 @@ class ModelFilters(QWidget):
         self.search_line.setAccessibleName("Search models")
         self.search_line.setToolTip("Words that stand in the title, the description or the data of a model.")
         self.search_line.setClearButtonEnabled(True)
+        self.voxel_size_line = QLineEdit()
+        self.voxel_size_line.setPlaceholderText("Voxel size in µm")
+        self.voxel_size_line.setAccessibleName("Voxel size that a model should fit, in micrometres")
+        self.voxel_size_line.setClearButtonEnabled(True)
+        self.voxel_size_line.textChanged.connect(self._take_voxel_size)
+        self._take_voxel_size()
         self.dimension_box = _choices("Dimension", "Whether the model sees stacks or single slices.")
         self.structure_box = _choices("Structure", "What the model finds.")
         self.modality_box = _choices("Microscopy", "The kind of microscopy it was trained for.")
@@ -43,7 +55,10 @@ class ModelFilters(QWidget):
         self.search_line.textChanged.connect(self.changed)
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
-        column.addWidget(self.search_line)
+        row = QHBoxLayout()
+        row.addWidget(self.search_line, 2)
+        row.addWidget(self.voxel_size_line, 1)
+        column.addLayout(row)
         column.addLayout(grid)
 
     @property
@@ -57,6 +72,29 @@ class ModelFilters(QWidget):
         """Where it has to come from; "" for anywhere."""
         return self.origin_box.currentData() or ""
 
+    @property
+    def voxel_size_um(self) -> VoxelSize | None:
+        """The voxel size that a model should fit; None where none was written, or none that is one."""
+        try:
+            return parse_voxel_size(self.voxel_size_line.text(), is_2d=False)
+        except InputError:
+            return None
+
+    def _take_voxel_size(self) -> None:
+        line = self.voxel_size_line
+        is_wrong = bool(line.text().strip()) and self.voxel_size_um is None
+        line.setToolTip(
+            "This is no voxel size; write three lengths such as 0.235 × 0.15 × 0.15 (Z × Y × X)."
+            if is_wrong
+            else "Models trained at the nearest scale come first: three lengths in micrometres, Z × Y × X. Without "
+            "them the voxel size of the open image counts."
+        )
+        line.setProperty("state", "wrong" if is_wrong else "")
+        # A style sheet looks at properties once only.
+        line.style().unpolish(line)
+        line.style().polish(line)
+        self.voxel_size_changed.emit()
+
     def fill(self, cards: Sequence[ModelFacts]) -> None:
         """Offer what there is among these models; what was chosen stays if it is still there."""
         _refill(self.dimension_box, "2D and 3D", sorted({card.dimensionality for card in cards}))
@@ -67,6 +105,7 @@ class ModelFilters(QWidget):
     def clear(self) -> None:
         """Look for anything."""
         self.search_line.clear()
+        self.voxel_size_line.clear()
         for box in self._boxes:
             box.setCurrentIndex(0)
 

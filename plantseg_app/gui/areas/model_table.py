@@ -10,6 +10,7 @@ from typing import Any
 from PySide6.QtCore import QModelIndex, QObject, QPersistentModelIndex, QSortFilterProxyModel, Qt
 
 from plantseg_app import paths
+from plantseg_app.core.volume import VoxelSize
 from plantseg_app.gui.areas.row_table import RowTable
 from plantseg_app.gui.document import Document
 from plantseg_app.gui.model_fit import fits_of
@@ -76,10 +77,18 @@ class ModelEntry:
         return self.folder is None and self.offer is not None
 
 
-def read_entries(document: Document) -> list[ModelEntry]:
-    """Return all models: first those that suit the open image, or else those that are here; last what is broken."""
+def read_entries(document: Document, voxel_size_um: VoxelSize | None = None) -> list[ModelEntry]:
+    """Return all models: first those that suit the open image, or else those that are here; last what is broken.
+
+    Parameters
+    ----------
+    document
+        What is open.
+    voxel_size_um
+        What a person looks for; None: that of the image.
+    """
     known = known_models()
-    fits = {fit.model.card.id: (place, fit) for place, fit in enumerate(fits_of(document, known))}
+    fits = {fit.model.card.id: (place, fit) for place, fit in enumerate(fits_of(document, known, voxel_size_um))}
     broken = read_catalogue().broken
     # The id of a model whose folder is damaged is taken.
     names = {entry.folder.name for entry in broken}

@@ -8,7 +8,7 @@ from PySide6.QtWidgets import QAbstractItemView, QHeaderView, QTableView
 
 from plantseg_app.gui.areas.model_table import FIT_COLUMN, STRUCTURE_COLUMN, ModelEntry, ModelFilter, ModelTable
 
-_NAME_CHARACTERS = 22
+_NAME_CHARACTERS = 30
 
 
 class ModelView(QTableView):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import ClassVar
 
@@ -16,7 +17,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from plantseg_app.errors import PlantSegError
+from plantseg_app.errors import PlantSegError, RequestError
 from plantseg_app.gui.areas.area import Area
 from plantseg_app.gui.areas.model_details import ModelDetails
 from plantseg_app.gui.areas.model_exchange import ModelExchange
@@ -30,12 +31,11 @@ from plantseg_app.gui.areas.model_table import (
 )
 from plantseg_app.gui.areas.model_view import ModelView
 from plantseg_app.gui.areas.use_model import use_model
-from plantseg_app.gui.qt_runner import Beside
 from plantseg_app.gui.widgets import button, sentence
 from plantseg_app.gui.workbench import Workbench
-from plantseg_app.run.model_tasks import AddModel, DownloadModel
+from plantseg_app.run.model_tasks import AddModel, DownloadModel, Verified, VerifyModel
 from plantseg_app.zoo.library import remove_model
-from plantseg_app.zoo.load import verify_models
+from plantseg_app.zoo.offers import find_offer
 
 
 class ModelsArea(Area):
@@ -55,7 +55,6 @@ class ModelsArea(Area):
         self.details = ModelDetails()
         self.jobs = ModelJobs(bench.runner.store.folder.parent)
         self.exchange = ModelExchange(bench, self.jobs)
-        self._beside: Beside | None = None
         self._checked: dict[str, str] = {}
         self._make_buttons()
         self._build()
@@ -79,7 +78,9 @@ class ModelsArea(Area):
         self.download_button = button(
             "&Download", "Fetch this model over the network and put it among your own.", main=True
         )
-        self.verify_button = button("&Verify", "Read all files of this model and compare them with their checksums.")
+        self.verify_button = button(
+            "&Verify", "Compare all files of this model with their checksums, and let it predict its test image."
+        )
         self.remove_button = button("&Remove…", "Delete this model from your own; those of the program stay.")
         self.refresh_button = button("Re&fresh", "Look again which models there are.")
 
@@ -123,6 +124,7 @@ class ModelsArea(Area):
 
     def _connect(self) -> None:
         self.filters.changed.connect(self._apply_filters)
+        self.filters.voxel_size_changed.connect(self._rank_anew)
         self.list.selectionModel().currentRowChanged.connect(self._show_chosen)
         self.list.doubleClicked.connect(self._use)
         self.use_button.clicked.connect(self._use)
@@ -130,6 +132,7 @@ class ModelsArea(Area):
         self.verify_button.clicked.connect(self._verify)
         self.exchange.changed.connect(self.refresh)
         self.jobs.arrived.connect(self._show_arrived)
+        self.jobs.finished.connect(self._take_result)
         self.jobs.failed.connect(self.bench.warn)
         self.jobs.changed.connect(self._allow)
         self.add_button.clicked.connect(self._choose_folder)
@@ -148,12 +151,18 @@ class ModelsArea(Area):
         chosen = self.chosen
         self._checked.clear()
         self.exchange.show_age()
-        self.table.set_rows(read_entries(self.bench.document))
-        self.list.show_fit(bool(self.bench.document.images))
+        wanted = self.filters.voxel_size_um
+        self.table.set_rows(read_entries(self.bench.document, wanted))
+        self.list.show_fit(wanted is not None or bool(self.bench.document.images))
         self.filters.fill([entry.card for entry in self.table.rows if entry.card is not None])
         self._apply_filters()
         if chosen is None or not self.choose(chosen.id):
             self._choose_first()
+
+    def _rank_anew(self) -> None:
+        """Show what is nearest to another voxel size."""
+        self.refresh()
+        self._choose_first()
 
     @property
     def chosen(self) -> ModelEntry | None:
@@ -163,6 +172,13 @@ class ModelsArea(Area):
     def choose(self, model_id: str) -> bool:
         """Show the details of a model, and return whether it is in the list."""
         return self.list.choose(model_id)
+
+    def show_model(self, name: str) -> None:
+        """Show a model by its id, or by another name under which it is offered; no filter hides it."""
+        self.filters.clear()
+        if not self.choose(name):
+            with suppress(RequestError):
+                self.choose(find_offer(name).id)
 
     def _choose_first(self) -> None:
         self.list.choose_first()
@@ -217,23 +233,18 @@ class ModelsArea(Area):
         self.bench.tell(f"The model {model_id} is among your models.")
         self.refresh()
         if not self.choose(model_id):
-            self.filters.clear()
-            self.choose(model_id)
+            self.show_model(model_id)
 
     def _verify(self) -> None:
-        """Check the files of the chosen model beside the window; large ones take a moment."""
+        """Check the files of the chosen model, and what it makes of its test image."""
         entry = self.chosen
-        if entry is None:
-            return
-        if self._beside is None:
-            self._beside = Beside(self)
-        name = entry.id
-        self._note_check(name, "being checked …")
-        self._beside.ask(
-            lambda: verify_models([name])[name],
-            lambda problem: self._note_check(name, f"damaged: {problem}" if problem else "checked just now: all whole"),
-            lambda problem: self._note_check(name, problem),
-        )
+        if entry is not None:
+            self._note_check(entry.id, "being checked …")
+            self.jobs.start(VerifyModel(entry.id))
+
+    def _take_result(self, result: object) -> None:
+        if isinstance(result, Verified):
+            self._note_check(result.model_id, result.sentence)
 
     def _note_check(self, name: str, text: str) -> None:
         self._checked[name] = text
@@ -304,6 +315,3 @@ class ModelsArea(Area):
     def shut_down(self) -> None:
         """End the process; what has arrived of a download stays."""
         self.jobs.shut_down()
-        if self._beside is not None:
-            self._beside.stop()
-            self._beside = None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Any, ClassVar
 
-from PySide6.QtCore import QTimer
+from PySide6.QtCore import Qt, QTimer
 from PySide6.QtWidgets import QComboBox, QHBoxLayout, QLabel, QVBoxLayout, QWidget
 
 from plantseg_app.core.volume import Volume
@@ -31,7 +31,7 @@ from plantseg_app.run.prediction import (
     suits_better,
     with_prediction_settings,
 )
-from plantseg_app.run.workflows import with_model
+from plantseg_app.run.workflows import what_is_missing, with_model
 from plantseg_app.zoo.card import ModelCard
 from plantseg_app.zoo.catalogue import InstalledModel, read_catalogue
 from plantseg_app.zoo.scale import ModelFit
@@ -93,6 +93,7 @@ class PredictPage(Page):
         self._rest.timeout.connect(self._ask)
         self.models.chosen.connect(self.choose_model)
         self.switch_button.clicked.connect(self._switch)
+        self.find_button.clicked.connect(self._find_missing)
         self.device.activated.connect(self._take_device)
         self.run_button.clicked.connect(self.run)
         self.next_button.clicked.connect(lambda: bench.go_to("Segment"))
@@ -102,6 +103,8 @@ class PredictPage(Page):
         self.scale_note = ScaleNote(self.bench)
         self.offer = sentence()
         self.switch_button = button("Use that &workflow", "Exchange the steps after the network for those that fit it.")
+        self.missing = sentence()
+        self.find_button = button("&Look for it", "Open the area Models, where it can be downloaded or added.")
         self.device = QComboBox()
         self.device.setAccessibleName("Device")
         self.device.setToolTip("What the network runs on; Automatic takes a graphics card where there is one.")
@@ -121,6 +124,8 @@ class PredictPage(Page):
         inner = QVBoxLayout(self.content)
         inner.setContentsMargins(0, 0, 0, 0)
         inner.addWidget(heading("Model"))
+        inner.addWidget(self.missing)
+        inner.addWidget(self.find_button, 0, Qt.AlignmentFlag.AlignLeft)
         inner.addWidget(self.models)
         inner.addWidget(self.scale_note)
         inner.addWidget(self.offer)
@@ -172,12 +177,26 @@ class PredictPage(Page):
             self.nothing.setText(f'There is nothing to predict: "{name}" starts from {source} directly.')
             return
         self.models.show_models(self._listed(), self._wanted or step.model)
+        missing = self._show_missing(workflow)
         self.scale_note.refresh()
-        self.scale_note.setVisible(not self._wanted)
+        self.scale_note.setVisible(not self._wanted and not missing)
         self._show_form(step)
         self._show_device()
         self._show_answer()
         self._rest.start()
+
+    def _show_missing(self, workflow: Workflow) -> bool:
+        """Say which models of the workflow are not here; return whether there are any."""
+        missing = what_is_missing(workflow)
+        say(self.missing, f"{missing}\nOr choose another model below." if missing else "", "error")
+        for widget in (self.missing, self.find_button):
+            widget.setVisible(bool(missing))
+        return bool(missing)
+
+    def _find_missing(self) -> None:
+        step = predict_step(self.document.workflow)
+        if step is not None:
+            self.bench.show_model(step.model)
 
     def _listed(self) -> list[ListedModel]:
         """Return the models, those that fit the open image best first."""
@@ -222,7 +241,8 @@ class PredictPage(Page):
         if outlook is not None:
             say(self.outlook, outlook.sentence, "" if outlook.fits else "error")
         elif problem:
-            say(self.outlook, problem, "error")
+            # What is missing stands above the models already.
+            say(self.outlook, "" if problem in self.missing.text() else problem, "error")
         else:
             say(
                 self.outlook,
@@ -237,7 +257,11 @@ class PredictPage(Page):
         valid = self.form is None or self.form.is_valid
         self.run_button.setText("&Predict again" if done else "&Predict")
         self.run_button.setEnabled(
-            valid and bool(self.document.images) and not self._wanted and not self.bench.runner.is_busy
+            valid
+            and bool(self.document.images)
+            and not self._wanted
+            and not self.missing.text()
+            and not self.bench.runner.is_busy
         )
 
     def _show_offer(self) -> None:

@@ -236,6 +236,27 @@ def test_the_open_image_says_which_model_comes_first(models: Any, bench: Any) ->
     assert fit_of("membranes-3d") == "try it"
 
 
+def test_a_voxel_size_says_which_model_comes_first_without_an_image(models: Any) -> None:
+    line = models.filters.voxel_size_line
+    for text, nearest in (
+        ("0.25 × 0.1625 × 0.1625", "lightsheet_3d_unet_root_ds1x"),
+        ("0,235 0,075 0,075", "confocal_3d_unet_ovules_ds1x"),
+    ):
+        line.setText(text)
+        assert shown(models)[0] == models.chosen.id == nearest
+        assert not models.list.isColumnHidden(3)
+    line.setText("fine")
+    assert line.property("state") == "wrong"
+    assert "three lengths" in line.toolTip()
+    assert models.list.isColumnHidden(3)
+    models.filters.clear()
+    assert line.property("state") == ""
+    # A model that a workflow needs is shown, whatever was looked for.
+    models.filters.search_line.setText("nuclei")
+    models.show_model("generic_confocal_3D_unet")
+    assert models.chosen.id == "confocal_3d_unet_ovules_ds2x"
+
+
 @pytest.fixture
 def offered(home: Path, tmp_path: Path, file_server: Any, tiny_model: Callable[..., Path]) -> Callable[..., Any]:
     """Offer models with these ids on a server of one's own, and return how their weights are served."""
@@ -355,11 +376,11 @@ def test_verifying_reads_the_files_again(
     models.refresh()
     assert models.choose("mine")
     qtbot.mouseClick(models.verify_button, Qt.MouseButton.LeftButton)
-    qtbot.waitUntil(lambda: "checked just now: all whole" in models.details.body.text(), timeout=10_000)
+    qtbot.waitUntil(lambda: "all whole, and it loads" in models.details.body.text(), timeout=60_000)
     with (folder / "weights.safetensors").open("ab") as weights:
         weights.write(b"x")
     qtbot.mouseClick(models.verify_button, Qt.MouseButton.LeftButton)
-    qtbot.waitUntil(lambda: "damaged: " in models.details.body.text(), timeout=10_000)
+    qtbot.waitUntil(lambda: "damaged: " in models.details.body.text(), timeout=30_000)
 
 
 def test_closing_ends_a_download_and_leaves_no_half_model(

@@ -153,6 +153,21 @@ def test_a_cancelled_map_leaves_nothing_behind(window: Any, qtbot: QtBot) -> Non
     assert window.document.results == {}
 
 
+def test_a_model_that_is_not_here_is_named_and_can_be_looked_for(window: Any, qtbot: QtBot) -> None:
+    page, document = window.page, window.document
+    document.set_workflow(document.workflow.replace("boundary", model="plantseg_3dnuc_platinum"))
+    page.refresh()
+    assert "models download plantseg_3dnuc_platinum" in page.missing.text()
+    assert not page.run_button.isEnabled()
+    page.find_button.click()
+    area = window.areas[window.area_keys.index("models")]
+    assert area.chosen.id == "plantseg_3dnuc_platinum"
+    window.go_to("Predict")
+    page.choose_model("membranes-3d")
+    assert page.missing.isHidden()
+    assert page.run_button.isEnabled()
+
+
 def test_without_a_network_one_goes_on(window: Any) -> None:
     from plantseg_app.run.workflows import find_workflow
 
