@@ -28,6 +28,7 @@ PICTURES = Path(__file__).resolve().parent / "images" / "tutorial"
 SAMPLE = samples_dir() / "sample_ovule.h5"
 _SETTLE_S, _PATIENCE_S = 0.8, 600.0
 _COLOURS = 256
+_MARKED = 25
 
 
 class Stage:
@@ -213,6 +214,17 @@ def suspicious(stage: Stage) -> None:
     page.show_widget(page.suspicious_panel)
 
 
+def teach(stage: Stage) -> None:
+    """Mark the large cells as correct, and show what a network can make of them."""
+    corrections, panel = stage.page.corrections, stage.page.teaching
+    index = corrections.session.tissue.index
+    largest = sorted(index.ids(), key=index.size)[-_MARKED:]
+    corrections.do("lock", {"cells": tuple(largest)})
+    panel.fold.open()
+    stage.settle()
+    stage.page.show_widget(panel)
+
+
 def export(stage: Stage) -> None:
     """Save cells, table and workflow."""
     stage.window.go_to("Measure & export")
@@ -278,6 +290,7 @@ CHAPTERS: dict[str, Callable[[Stage], None]] = {
     "compare": compare,
     "proofread": proofread,
     "suspicious": suspicious,
+    "teach": teach,
     "export": export,
     "models": models,
     "batch": batch,
