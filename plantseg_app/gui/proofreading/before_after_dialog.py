@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from plantseg_app.gui.proofreading.teaching_tasks import FineTuneDone, Trial
 
 
+_WIDTH_PX, _REST_PX = 980, 260
+
+
 class BeforeAfterDialog(QDialog):
     """Pictures and scores side by side; does not stop the window.
 
@@ -56,7 +59,9 @@ class BeforeAfterDialog(QDialog):
         self.slider.valueChanged.connect(self._draw)
         self.slider.setValue(_fullest_slice(reference))
         self._draw()
-        self.resize(980, 560)
+        _, height, width = reference.shape_vox
+        # Three pictures beside each other, as high as their shape asks for and a screen allows.
+        self.resize(_WIDTH_PX, _REST_PX + round(min(1.0, height / width) * _WIDTH_PX / 3))
 
     def _build(self, names: tuple[str, ...]) -> None:
         column = QVBoxLayout(self)
