@@ -265,8 +265,16 @@ class Corrections(QObject):
             self.beginning = dataclasses.replace(self.beginning, nuclei=nuclei)
             self.changed.emit()
 
-    def copy(self, then: Callable[[Volume], None]) -> None:
-        """Copy the labels as they are now beside the window, and hand the copy over; corrections wait meanwhile."""
+    def copy(self, then: Callable[[Volume], None], otherwise: Callable[[str], None]) -> None:
+        """Copy the labels as they are now beside the window; corrections wait meanwhile.
+
+        Parameters
+        ----------
+        then
+            Gets the copy.
+        otherwise
+            Gets the reason why there is none, in a sentence.
+        """
         base = self.base
         if base is None or self.is_keeping:
             return
@@ -274,7 +282,7 @@ class Corrections(QObject):
         def copied(session: ProofreadSession) -> NDArray[Any]:
             return session.labels.copy()
 
-        self.read_labels(copied, lambda data: then(base.volume.replace(data=data)), self.bench.warn)
+        self.read_labels(copied, lambda data: then(base.volume.replace(data=data)), otherwise)
         self.changed.emit()
 
     # ------------------------------------------------------------------------------------------------ the canvas

@@ -132,7 +132,7 @@ class NucleiHelp(QObject):
             self._give_up(_BUSY)
             return
         self.is_looking, self._touched = True, set()
-        self.corrections.copy(self._keep)
+        self.corrections.copy(self._keep, self._give_up)
         self.changed.emit()
 
     def _keep(self, labels: Volume) -> None:
@@ -212,7 +212,10 @@ class NucleiHelp(QObject):
 
     def take_back(self) -> None:
         """Undo what taking all suggestions did."""
-        if self.n_applied and not self.is_busy:
+        hand = self.corrections.hand
+        if self.n_applied and hand is not None and not self.is_busy:
+            # Strokes that wait would be taken back first.
+            hand.drop()
             self._undoing, self.suggestions = self.n_applied, None
             self._steps.start()
             self.changed.emit()
@@ -225,8 +228,11 @@ class NucleiHelp(QObject):
 
     def _step(self) -> None:
         """Make one correction; the window lives on between them."""
-        if self.corrections.session is None:
+        if self.corrections.hand is None:
+            # The page was left; what was made stays.
             self._steps.stop()
+            self._waiting, self._then, self._undoing = [], [], 0
+            self.changed.emit()
         elif self.corrections.is_keeping:
             return
         elif self._undoing:
