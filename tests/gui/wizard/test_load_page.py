@@ -44,6 +44,7 @@ def page(qtbot: QtBot, loading: SimpleNamespace) -> Any:
         folder=Path(),
         keep=never,  # type: ignore[arg-type]
         go_to=lambda title: None,
+        show_model=lambda _: None,
         pick_objects=lambda: None,
         preferences=PreferenceStore(),
     )
