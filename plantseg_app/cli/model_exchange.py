@@ -105,7 +105,8 @@ def run_refresh(arguments: argparse.Namespace) -> int:
     terminal = Terminal.of(arguments)
     with terminal.downloading() as news:
         collection = refresh_collection(news)
-    terminal.print_json({"models": collection.n_models, "left_out": dict(collection.left_out)})
+    fetched = collection.fetched.isoformat() if collection.fetched else None
+    terminal.print_json({"models": collection.n_models, "fetched": fetched, "left_out": dict(collection.left_out)})
     more = f"; {len(collection.left_out)} are not for this program" if collection.left_out else ""
     terminal.say(f"BioImage.IO: {collection.n_models} models can be downloaded{more}.")
     return 0

@@ -189,7 +189,9 @@ def test_the_command_line_refreshes_and_searches(own_home, server, monkeypatch, 
 
     monkeypatch.setattr(collection, "refresh_collection", fetch)
     assert main(["models", "refresh", "--json"]) == 0
-    assert json.loads(capsys.readouterr().out)["models"] == 1
+    told = json.loads(capsys.readouterr().out)
+    assert told["models"] == 1
+    assert datetime.datetime.fromisoformat(told["fetched"]) <= datetime.datetime.now(datetime.UTC)
     assert main(["models", "search", "dsb2018", "broad"]) == 0
     captured = capsys.readouterr()
     assert "fetched just now" in captured.err
