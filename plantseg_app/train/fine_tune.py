@@ -48,10 +48,11 @@ _RIM_VOX = 4
 _JUDGED_TIMES = 4
 _WARMING_SHARE = 0.1
 _INHERITED = (
-    "segments", "modality", "organism", "tissue", "object_diameter_um", "licence", "authors", "citation", "doi",
+    "workflow", "segments", "modality", "organism", "tissue", "object_diameter_um",
+    "licence", "authors", "citation", "doi",
 )  # fmt: skip
 _SAYS_WHERE = {Kind.FOREGROUND, Kind.NUCLEI, Kind.DISTANCE}
-# Without its foreground, which `for_objects_alone` takes away, such a network asks for no background.
+# For its foreground all that is unknown stands for background, where none is known.
 _OBJECTS_ALONE = ("spoco",)
 _TAUGHT = "Trained further on cells that were corrected by hand."
 _FOUND = 0.5
@@ -156,9 +157,8 @@ def rim_for(card: ModelCard) -> int:
 
 
 def _suited(settings: TrainSettings, card: ModelCard) -> TrainSettings:
-    """Return the settings with patches, network and facts that follow from the model that is the start."""
-    before = card.network_family()
-    family = before.for_objects_alone()
+    """Return the settings with patches and facts that follow from the model that is the start."""
+    family = card.network_family()
     # What is to tell objects apart must see several of them.
     sees_objects = family.learns_overlaps or (family.is_2d and family.cluster_bandwidth is not None)
     patches = suited_patches(settings.patches, family.is_2d, sees_objects)
@@ -167,11 +167,9 @@ def _suited(settings: TrainSettings, card: ModelCard) -> TrainSettings:
     patches = patches.model_copy(update={"shape_vox": shape_vox, "min_labelled": 0.0})
     return settings.model_copy(
         update={
-            "family": family.to_plain(),
             "patches": patches,
             "augment": AugmentSettings(flip_z=not family.is_2d),
-            # A workflow that was chosen for a foreground does not suit a network without one.
-            "card": _card_after(card).model_copy(update={"workflow": card.workflow if family == before else ""}),
+            "card": _card_after(card),
         }
     )
 

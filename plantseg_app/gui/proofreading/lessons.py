@@ -108,6 +108,7 @@ def _can_learn(card: ModelCard, image: Volume, overlaps: bool) -> bool:
     return (
         not card.own_graph
         and len(card.inputs) == n_channels
+        and all(channel.kind is Kind.RAW for channel in card.inputs)
         and (card.dimensionality == "2D" or not image.is_2d)
         and (sees_overlaps or not overlaps)
     )

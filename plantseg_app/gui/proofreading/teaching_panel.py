@@ -84,7 +84,7 @@ class TeachingPanel(QWidget):
         self.steps.setAccessibleName("Steps")
         self.steps.setToolTip("How long it learns. Too long on few cells, and it knows these by heart.")
         self.tune_button = button(
-            "&Fine-tune on my corrections",
+            "Fine-tune on my corrections",
             "Train the model further on most cells marked as correct, beside the window, and try it on the others.",
         )
         form = QFormLayout()
@@ -121,12 +121,12 @@ class TeachingPanel(QWidget):
         self.bar.setRange(0, 1000)
         self.bar.setAccessibleName("Progress of learning")
         self.bar.setToolTip("How much of the learning is over.")
-        self.cancel_button = button("Stop &learning", "Stop it; everything stays as it was.")
+        self.cancel_button = button("Stop learning", "Stop it; everything stays as it was.")
         self.status = sentence()
         self.status.setAccessibleName("State of learning")
-        self.look_button = button("&Before and after…", "Compare the new model with the old one, then keep it or not.")
-        self.take_button = button("&Take the cells over", "Replace all cells not marked as correct.", main=True)
-        self.refuse_button = button("R&efuse", "Forget the proposed cells.")
+        self.look_button = button("Before and after…", "Compare the new model with the old one, then keep it or not.")
+        self.take_button = button("Take the cells over", "Replace all cells not marked as correct.", main=True)
+        self.refuse_button = button("Refuse", "Forget the proposed cells.")
         self.decision = _row(self.take_button, self.refuse_button)
         outcome = QWidget()
         column = QVBoxLayout(outcome)

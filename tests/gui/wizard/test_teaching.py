@@ -155,6 +155,7 @@ def test_a_model_that_learned_is_compared_and_kept_or_thrown_away(
     lock(window, *range(1, 17))
     assert "membranes-2d" in panel._cards
     assert "membranes-3d" not in panel._cards, "a network for stacks cannot learn from a slice"
+    assert "worms-harmonic" not in panel._cards, "it reads a mask"
     panel.model_box.setCurrentIndex(panel.model_box.findData("membranes-2d"))
     panel.steps.setValue(40)
     panel.tune_button.click()
