@@ -30,7 +30,7 @@ def done(qtbot: QtBot, models: Any) -> None:
     qtbot.waitUntil(lambda: not models.jobs.is_busy, timeout=60_000)
 
 
-def test_a_model_is_exported_and_the_package_added(
+def test_a_model_is_exported_the_package_added_and_checked(
     models: Any, bench: Any, home: Path, tiny_model: Any, qtbot: QtBot
 ) -> None:
     tiny_model(home / "models" / "tiny", "tiny")
@@ -51,6 +51,15 @@ def test_a_model_is_exported_and_the_package_added(
     done(qtbot, models)
     # Its weights are those of a model that is here.
     assert models.chosen.id == "tiny"
+    # The process that wrote the package has loaded all that checking takes.
+    models.verify_button.click()
+    done(qtbot, models)
+    assert "all whole, and it loads" in models.details.body.text()
+    with (home / "models" / "tiny" / "weights.safetensors").open("ab") as weights:
+        weights.write(b"x")
+    models.verify_button.click()
+    done(qtbot, models)
+    assert "damaged: " in models.details.body.text()
 
 
 SOURCE = """

@@ -367,22 +367,6 @@ def test_downloads_wait_for_their_turn_and_one_that_fails_stops_no_other(
     assert sorted(path.name for path in (home / "models").iterdir()) == ["one", "three"]
 
 
-def test_verifying_reads_the_files_again(
-    models: Any, home: Path, tiny_model: Callable[..., Path], qtbot: QtBot
-) -> None:
-    from PySide6.QtCore import Qt
-
-    folder = tiny_model(home / "models" / "mine", "mine")
-    models.refresh()
-    assert models.choose("mine")
-    qtbot.mouseClick(models.verify_button, Qt.MouseButton.LeftButton)
-    qtbot.waitUntil(lambda: "all whole, and it loads" in models.details.body.text(), timeout=60_000)
-    with (folder / "weights.safetensors").open("ab") as weights:
-        weights.write(b"x")
-    qtbot.mouseClick(models.verify_button, Qt.MouseButton.LeftButton)
-    qtbot.waitUntil(lambda: "damaged: " in models.details.body.text(), timeout=30_000)
-
-
 def test_closing_ends_a_download_and_leaves_no_half_model(
     models: Any, home: Path, offered: Callable[..., Any], qtbot: QtBot
 ) -> None:
