@@ -29,6 +29,9 @@ ROOT = INSTALLER.parent
 CONSTRAINTS = INSTALLER / "constraints.txt"
 NO_DEPENDENCIES = INSTALLER / "test-peers.txt"
 OLDEST_PYTHON = (3, 11)
+WINDOW = ["tests/gui", "plantseg_app/gui"]
+# A process for each core, but not more than there is memory for.
+PARALLEL = ["-n", "logical", "--maxprocesses=4", "--dist=loadfile"]
 
 
 class SetupError(Exception):
@@ -236,18 +239,25 @@ def run_app(python: Path, arguments: list[str]) -> int:
 def run_tests(python: Path, arguments: list[str]) -> int:
     """Run linter, type checker, import contracts and tests; all of them, so that one run tells everything."""
     scripts = python.parent
-    if subprocess.run([str(python), "-c", "import PySide6.QtWidgets"], capture_output=True, check=False).returncode:
-        say("the window is not tested: Qt does not start here; see the missing system libraries above")
-        arguments = ["-p", "no:pytest-qt", "--ignore=tests/gui", "--ignore=plantseg_app/gui", *arguments]
-    # The window is tested on a virtual screen where there is no real one.
+    pytest = [str(python), "-m", "pytest", "-q", "--durations=15"]
+    # The window is tested on a virtual screen where there is no real one, and in one process: windows share a keyboard.
     screen = ["xvfb-run", "-a", "-s", "-screen 0 1600x1000x24"] if needs_virtual_screen() else []
     checks: list[tuple[str, list[str]]] = [
         ("ruff", [str(scripts / "ruff"), "check"]),
         ("ruff format", [str(scripts / "ruff"), "format", "--check"]),
         ("import contracts", [str(scripts / "lint-imports")]),
         ("mypy", [str(python), "-m", "mypy"]),
-        ("tests", [*screen, str(python), "-m", "pytest", "-q", "--durations=15", *arguments]),
     ]
+    has_window = subprocess.run([str(python), "-c", "import PySide6.QtWidgets"], capture_output=True).returncode == 0
+    if not has_window:
+        say("the window is not tested: Qt does not start here; see the missing system libraries above")
+        pytest += ["-p", "no:pytest-qt"]
+    if arguments:
+        checks.append(("tests", [*screen, *pytest, *arguments]))
+    else:
+        checks.append(("tests", [*pytest, *PARALLEL, *(f"--ignore={folder}" for folder in WINDOW)]))
+    if has_window and not arguments:
+        checks.append(("tests of the window", [*screen, *pytest, *WINDOW]))
     results = {}
     for name, command in checks:
         say(name)
