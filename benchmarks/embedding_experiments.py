@@ -300,14 +300,16 @@ def draw(rows, output):
     arms = [arm for arm in ARMS if any((r["experiment"], r["arm"]) == (arm.experiment, arm.name) for r in rows)]
     figure, axes = pyplot.subplots(figsize=(8, 0.36 * len(arms) + 0.8), layout="constrained")
     for place, arm in enumerate(arms):
-        values = [r["sbd"] for r in rows if (r["experiment"], r["arm"]) == (arm.experiment, arm.name)]
+        mine = [r for r in rows if (r["experiment"], r["arm"]) == (arm.experiment, arm.name)]
+        values, within = ([r[key] for r in mine] for key in ("sbd", "sbd_within"))
         is_odd = len({a.experiment for a in arms[: place + 1]}) % 2
         axes.barh(place, np.mean(values), color="#0072B2" if is_odd else "#E69F00", alpha=0.6)
         axes.plot(values, [place] * len(values), "k.", markersize=5)
+        axes.plot(within, [place] * len(within), "D", color="#009E73", markersize=4, fillstyle="none")
     axes.set_yticks(range(len(arms)), [f"{arm.experiment}: {arm.name}" for arm in arms], fontsize=8)
     axes.invert_yaxis()
     axes.set_xlim(0, 1)
-    axes.set_xlabel("symmetric best Dice (bar: mean, points: seeds)")
+    axes.set_xlabel("symmetric best Dice (bar: mean, points: seeds; diamonds: in the true foreground)")
     figure.savefig(f"{output}-experiments.png", dpi=110)
 
 

@@ -17,11 +17,10 @@ from numpy.typing import NDArray
 from PIL import Image
 from skimage.segmentation import find_boundaries
 
-import plantseg_app.steps  # noqa: F401 - fills the registry
-from plantseg_app.core.context import QuietContext
-from plantseg_app.core.step import make_step
 from plantseg_app.core.volume import Kind, Volume
 from plantseg_app.evaluate import count_layer_contingency, score_layered_images
+from plantseg_app.run.runner import Runner
+from plantseg_app.run.workflows import default_workflow, find_workflow, with_model
 
 COLOURS = np.array(matplotlib.colormaps["tab10"].colors)
 
@@ -76,12 +75,10 @@ def main() -> None:
     parser.add_argument("--layers", type=Path, help="a PNG of each layer by itself")
     given = parser.parse_args()
     array, truth = DRAWN[given.image]()
-    image, context = Volume(array, Kind.RAW), QuietContext("cpu", 1)
-    maps = {
-        name: make_step("predict", {"model": given.model, "output": name}).execute({"image": image}, context)
-        for name in ("layers", "foreground")
-    }
-    found = make_step("objects-from-layers", {}).execute(maps, context).data
+    workflow = with_model(find_workflow(default_workflow(given.model)), given.model)
+    workflow = workflow.model_copy(update={"outputs": ("layers", "foreground", "objects")})
+    maps = Runner().run(workflow, {"image": Volume(array, Kind.RAW)})
+    found = maps["objects"].data
     scores = score_layered_images([count_layer_contingency(found, truth)])
     print(f"{scores.n_segmented} objects, {scores.n_reference} true ones; AP at 0.5: {scores.ap[0].ap:.2f}")
     low, high = np.percentile(array[0], (0.5, 99.8))
@@ -90,7 +87,7 @@ def main() -> None:
     activity = maps["layers"].data[:, 0] * maps["foreground"].data[0]
     if given.picture:
         panels = [raw, coloured(activity), outlined(grey, found[:, 0]), outlined(grey, truth[:, 0])]
-        tiled(panels, 2, 300).save(given.picture, optimize=True)
+        tiled(panels, 2, 270).save(given.picture, optimize=True)
     if given.layers:
         one_by_one(grey, activity).save(given.layers, optimize=True)
 

@@ -22,6 +22,7 @@ NAMES = sorted(path.stem for path in paths.workflows_dir().glob("*.yaml"))
 OTHERS = (
     "nuclei-mask-outline",
     "nuclei-mask",
+    "overlapping-large-objects",
     "overlapping-objects",
     "harmonic-mask",
     "harmonic-embedding",
