@@ -19,7 +19,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from plantseg_app.core.volume import Kind, Place, Volume
 from plantseg_app.io.writer import write_volume
@@ -111,6 +110,9 @@ def annotate(labels: NDArray[Any], cells: Collection[int], box: Box | None = Non
     others = (labels.reshape(planes.shape) > 0) & ~planes
     known = np.asarray(planes.any(0) & ~others.any(0))
     if rim_vox:
+        # Here, because the window imports this module at its start and scipy takes long.
+        from scipy import ndimage
+
         near = ndimage.binary_dilation(planes.any(0), np.ones((1, 3, 3), bool), iterations=rim_vox)
         known |= near & ~(planes | others).any(0)
     if box is None:

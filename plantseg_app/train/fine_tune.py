@@ -16,7 +16,6 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from plantseg_app.core.context import Context, QuietContext
 from plantseg_app.core.volume import Kind, Volume
@@ -266,6 +265,9 @@ def with_walls(stack: Stack) -> Stack:
 
 def known_with_walls(known: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """Return the mask (Z, Y, X) with one voxel more around it within each slice."""
+    # Here, because the window imports this module at its start and scipy takes long.
+    from scipy import ndimage
+
     return np.asarray(ndimage.binary_dilation(known, np.ones((1, 3, 3), bool)))
 
 
