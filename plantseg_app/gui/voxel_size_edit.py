@@ -15,6 +15,7 @@ from PySide6.QtWidgets import QLineEdit, QWidget
 
 from plantseg_app.core.volume import VoxelSize
 from plantseg_app.errors import InputError
+from plantseg_app.gui.widgets import dress
 
 
 def parse_voxel_size(text: str, is_2d: bool) -> VoxelSize | None:
@@ -129,8 +130,4 @@ class VoxelSizeEdit(QLineEdit):
         found = f" {self._source[:1].upper()}{self._source[1:]}." if self._source else ""
         unknown = " Unknown: sizes in micrometres and the choice of a scale need it." if state == "unknown" else ""
         self.setToolTip(self.problem or about + found + unknown)
-        if self.property("state") != state:
-            self.setProperty("state", state)
-            # A style sheet is not looked up again by itself when a property changes.
-            self.style().unpolish(self)
-            self.style().polish(self)
+        dress(self, "state", state)

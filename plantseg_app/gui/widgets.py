@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QComboBox, QLabel, QPushButton
+from PySide6.QtWidgets import QComboBox, QHBoxLayout, QLabel, QPushButton, QWidget
 
 
 def keep_narrow(box: QComboBox) -> None:
@@ -23,11 +23,35 @@ def sentence(text: str = "") -> QLabel:
 def say(label: QLabel, text: str, role: str = "") -> None:
     """Show `text` in a label, as ``"warning"``, ``"error"``, ``"good"``, ``"help"`` or plainly."""
     label.setText(text)
-    if label.property("role") != role:
-        label.setProperty("role", role)
+    dress(label, "role", role)
+
+
+def dress(widget: QWidget, name: str, value: str) -> None:
+    """Set a property by which the style sheet chooses colours, and let it look again."""
+    if widget.property(name) != value:
+        widget.setProperty(name, value)
         # A style sheet looks at properties once only.
-        label.style().unpolish(label)
-        label.style().polish(label)
+        widget.style().unpolish(widget)
+        widget.style().polish(widget)
+
+
+def row_of(*widgets: QWidget | None) -> QHBoxLayout:
+    """Return widgets in a row; None stands for the gap that takes the spare room."""
+    row = QHBoxLayout()
+    for widget in widgets:
+        if widget is None:
+            row.addStretch(1)
+        else:
+            row.addWidget(widget)
+    return row
+
+
+def row_widget(*widgets: QWidget | None) -> QWidget:
+    """Return `row_of` as a widget without margins, which can be hidden as a whole."""
+    whole, row = QWidget(), row_of(*widgets)
+    row.setContentsMargins(0, 0, 0, 0)
+    whole.setLayout(row)
+    return whole
 
 
 def heading(text: str) -> QLabel:

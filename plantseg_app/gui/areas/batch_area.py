@@ -11,7 +11,6 @@ from PySide6.QtGui import QKeySequence, QShortcut
 from PySide6.QtWidgets import (
     QAbstractItemView,
     QFileDialog,
-    QHBoxLayout,
     QHeaderView,
     QProgressBar,
     QSplitter,
@@ -29,7 +28,7 @@ from plantseg_app.gui.areas.batch_run import REPORT_NAME, BatchRun
 from plantseg_app.gui.areas.batch_table import BatchRow, BatchTable, ProgressDelegate
 from plantseg_app.gui.document import OpenImage
 from plantseg_app.gui.qt_runner import Beside
-from plantseg_app.gui.widgets import button, sentence
+from plantseg_app.gui.widgets import button, row_of, sentence
 from plantseg_app.gui.workbench import Workbench
 from plantseg_app.io import FORMATS, is_image_name, read_volume
 from plantseg_app.run.batch import SUMMARY_NAME, images_in, plan_jobs
@@ -117,12 +116,12 @@ class BatchArea(Area):
         lines = QVBoxLayout(right)
         lines.setContentsMargins(6, 10, 12, 10)
         lines.addLayout(
-            _row(self.add_files_button, self.add_folder_button, None, self.remove_button, self.clear_button)
+            row_of(self.add_files_button, self.add_folder_button, None, self.remove_button, self.clear_button)
         )
         lines.addWidget(self.list, 1)
         for widget in (self.empty_label, self.reason, self.bar, self.status, self.links):
             lines.addWidget(widget)
-        lines.addLayout(_row(self.start_button, self.resume_button, self.again_button, None, self.cancel_button))
+        lines.addLayout(row_of(self.start_button, self.resume_button, self.again_button, None, self.cancel_button))
         split = QSplitter(Qt.Orientation.Horizontal)
         split.addWidget(scroll)
         split.addWidget(right)
@@ -344,17 +343,6 @@ class BatchArea(Area):
         ]
         self.bench.tell(f"{row.path.name} and its result are open.")
         self.bench.go_to("Proofread" if kind is Kind.LABELS else "Load")
-
-
-def _row(*widgets: QWidget | None) -> QHBoxLayout:
-    """Return a row of widgets; None stands for the gap that takes the spare room."""
-    row = QHBoxLayout()
-    for widget in widgets:
-        if widget is None:
-            row.addStretch(1)
-        else:
-            row.addWidget(widget)
-    return row
 
 
 def _checked(path: Path) -> Path:

@@ -11,7 +11,7 @@ from plantseg_app.core.volume import VoxelSize
 from plantseg_app.errors import InputError
 from plantseg_app.gui.areas.model_table import BUNDLED, ELSEWHERE, OWN
 from plantseg_app.gui.voxel_size_edit import parse_voxel_size
-from plantseg_app.gui.widgets import keep_narrow
+from plantseg_app.gui.widgets import dress, keep_narrow
 from plantseg_app.zoo.facts import ModelFacts
 from plantseg_app.zoo.search import Wish, modalities, structure_of
 
@@ -89,10 +89,7 @@ class ModelFilters(QWidget):
             else "Models trained at the nearest scale come first: three lengths in micrometres, Z × Y × X. Without "
             "them the voxel size of the open image counts."
         )
-        line.setProperty("state", "wrong" if is_wrong else "")
-        # A style sheet looks at properties once only.
-        line.style().unpolish(line)
-        line.style().polish(line)
+        dress(line, "state", "wrong" if is_wrong else "")
         self.voxel_size_changed.emit()
 
     def fill(self, cards: Sequence[ModelFacts]) -> None:

@@ -10,7 +10,6 @@ from PySide6.QtWidgets import (
     QComboBox,
     QDoubleSpinBox,
     QFormLayout,
-    QHBoxLayout,
     QProgressBar,
     QSpinBox,
     QVBoxLayout,
@@ -24,7 +23,7 @@ from plantseg_app.gui.proofreading.before_after_dialog import BeforeAfterDialog
 from plantseg_app.gui.proofreading.corrections import Corrections
 from plantseg_app.gui.proofreading.lessons import correct_cells, few_cells_models, image_of, teachable_models
 from plantseg_app.gui.proofreading.teaching import Teaching
-from plantseg_app.gui.widgets import button, heading, keep_narrow, say, sentence
+from plantseg_app.gui.widgets import button, heading, keep_narrow, row_widget, say, sentence
 from plantseg_app.gui.workbench import Workbench
 from plantseg_app.train.events import StepDone
 from plantseg_app.train.few_cells import DEFAULT_MINUTES
@@ -73,7 +72,7 @@ class TeachingPanel(QWidget):
             "Write the cells marked as correct, and where nothing is known, as training data beside the image.",
         )
         self.folder_button = button("Open the folder", "Show what was exported in the file manager.")
-        for widget in (self.count, _row(self.export_button, self.folder_button)):
+        for widget in (self.count, row_widget(self.export_button, self.folder_button, None)):
             self.fold.column.addWidget(widget)
 
     def _make_tuning(self) -> None:
@@ -127,7 +126,7 @@ class TeachingPanel(QWidget):
         self.look_button = button("Before and after…", "Compare the new model with the old one, then keep it or not.")
         self.take_button = button("Take the cells over", "Replace all cells not marked as correct.", main=True)
         self.refuse_button = button("Refuse", "Forget the proposed cells.")
-        self.decision = _row(self.take_button, self.refuse_button)
+        self.decision = row_widget(self.take_button, self.refuse_button, None)
         outcome = QWidget()
         column = QVBoxLayout(outcome)
         column.setContentsMargins(0, 0, 0, 0)
@@ -280,13 +279,3 @@ def _combo(name: str, tip: str) -> QComboBox:
     box.setAccessibleName(name)
     box.setToolTip(tip)
     return box
-
-
-def _row(*widgets: QWidget) -> QWidget:
-    row = QWidget()
-    line = QHBoxLayout(row)
-    line.setContentsMargins(0, 0, 0, 0)
-    for widget in widgets:
-        line.addWidget(widget)
-    line.addStretch(1)
-    return row

@@ -9,7 +9,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, create_model
 from PySide6.QtCore import QPoint, Qt, Signal
 from PySide6.QtGui import QCursor, QGuiApplication
-from PySide6.QtWidgets import QCheckBox, QFormLayout, QHBoxLayout, QSlider, QToolTip, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QCheckBox, QFormLayout, QSlider, QToolTip, QVBoxLayout, QWidget
 
 from plantseg_app.core.volume import Kind
 from plantseg_app.gui.actions import ACTIONS
@@ -24,7 +24,7 @@ from plantseg_app.gui.proofreading.picking import Spot
 from plantseg_app.gui.proofreading.suspicious import SuspiciousCells
 from plantseg_app.gui.proofreading.suspicious_panel import SuspiciousPanel
 from plantseg_app.gui.proofreading.teaching_panel import TeachingPanel
-from plantseg_app.gui.widgets import button, heading, say, sentence
+from plantseg_app.gui.widgets import button, heading, row_widget, say, sentence
 from plantseg_app.gui.wizard.page import Page
 from plantseg_app.gui.workbench import Workbench
 from plantseg_app.proofread.progress import progress_of
@@ -119,7 +119,7 @@ class ProofreadPage(Page):
         for widget in (self.tool_title, self.tool_hint, self.brush_row):
             column.addWidget(widget)
         column.addLayout(self.options)
-        self.apply_row = _row(self.apply_button, self.drop_button)
+        self.apply_row = row_widget(self.apply_button, self.drop_button)
         self.suspicious_panel = SuspiciousPanel(self.suspicious)
         self.nuclei_panel = NucleiPanel(self.nuclei)
         self.progress = sentence()
@@ -129,7 +129,7 @@ class ProofreadPage(Page):
             self.apply_row,
             self.pointed,
             self.said,
-            _row(self.undo_button, self.redo_button),
+            row_widget(self.undo_button, self.redo_button),
             self.suspicious_panel,
             self.nuclei_panel,
             heading("Progress"),
@@ -377,12 +377,3 @@ def _options_of(tool: HandTool) -> type[BaseModel]:
     config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
     made: type[BaseModel] = create_model(f"{TOOLS.get(tool.makes).__name__}Options", __config__=config, **chosen)
     return made
-
-
-def _row(*widgets: QWidget) -> QWidget:
-    row = QWidget()
-    line = QHBoxLayout(row)
-    line.setContentsMargins(0, 0, 0, 0)
-    for widget in widgets:
-        line.addWidget(widget)
-    return row
