@@ -122,8 +122,8 @@ def run_verify(arguments: argparse.Namespace) -> int:
     for name, trial in trials.items():
         if isinstance(trial, str):
             problems[name] = trial
-        elif trial is not None and not trial.passed:
-            problems[name] = f"it predicts something else of its test image (by up to {trial.largest_difference:.2g})"
+        elif trial is not None:
+            problems[name] = trial.problem
     tried = {name: {"largest_difference": _difference(trial)} for name, trial in trials.items()}
     terminal.print_json(
         [

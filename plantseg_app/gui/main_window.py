@@ -38,7 +38,7 @@ from plantseg_app.gui.known_files import KnownFiles
 from plantseg_app.gui.loader import Loader
 from plantseg_app.gui.palette import LABEL_PALETTES
 from plantseg_app.gui.preferences import Preferences, PreferenceStore
-from plantseg_app.gui.qt_runner import Beside, QtRunner
+from plantseg_app.gui.qt_runner import BUSY, Beside, QtRunner
 from plantseg_app.gui.run_bar import RunBar
 from plantseg_app.gui.run_control import RunControl
 from plantseg_app.gui.session_keeper import SessionKeeper
@@ -334,7 +334,7 @@ class MainWindow(QMainWindow):
     def run(self, outputs: tuple[str, ...]) -> None:
         """Run the workflow as far as the nodes `outputs`."""
         if self.runner.is_busy:
-            self.tell("Something is running; wait for it, or cancel it first.")
+            self.tell(BUSY)
             return
         try:
             self.control.run_workflow(outputs)

@@ -29,6 +29,9 @@ _LOG = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
+BUSY = "Something is running; wait for it, or cancel it first."
+"""What a person is told who begins something else meanwhile."""
+
 _NEWS = {
     "node_started": "node_started",
     "node_finished": "node_finished",

@@ -15,7 +15,7 @@ from plantseg_app.core.volume import Kind
 from plantseg_app.core.workflow import Workflow
 from plantseg_app.errors import PlantSegError
 from plantseg_app.gui.document import Document, Result
-from plantseg_app.gui.qt_runner import QtRunner
+from plantseg_app.gui.qt_runner import BUSY, QtRunner
 from plantseg_app.gui.run_bar import RunBar
 from plantseg_app.run.desk import Task
 from plantseg_app.run.store import VolumeRef
@@ -71,7 +71,7 @@ class RunControl(QObject):
     def start(self, task: Task, on_result: OnResult | None = None) -> bool:
         """Begin `task`; `on_result` is called with what it returns. Returns whether it was begun."""
         if self.runner.is_busy:
-            self._say("Something is running; wait for it, or cancel it first.")
+            self._say(BUSY)
             return False
         token = self.runner.start(task)
         if on_result is not None:

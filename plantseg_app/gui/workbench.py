@@ -76,3 +76,7 @@ class Workbench:
     go_to: Callable[[str], None]
     show_model: Callable[[str], None]
     pick_objects: Callable[[], None]
+
+    def refs_of(self, volumes: Sequence[Volume | None]) -> list[VolumeRef | None]:
+        """Return where the session keeps volumes, after writing what it does not keep yet; slow."""
+        return [None if volume is None else self.document.ref_of(volume) or self.keep(volume) for volume in volumes]

@@ -6,6 +6,7 @@ import dataclasses
 from typing import TYPE_CHECKING
 
 from plantseg_app.run.desk import Desk, Task
+from plantseg_app.run.open_tissue import open_tissue
 from plantseg_app.run.store import VolumeRef
 
 if TYPE_CHECKING:
@@ -37,18 +38,9 @@ class ExamineCells(Task):
         Cancelled
             If the person asked to stop.
         """
-        import numpy as np
-
-        from plantseg_app.proofread.tissue import Tissue
         from plantseg_app.proofread.work_list import Examination
 
-        labels = desk.open(self.labels)
-        tissue = Tissue(
-            np.array(labels.data),
-            boundary=None if self.boundary is None else desk.open(self.boundary).data,
-            nuclei=None if self.nuclei is None else desk.open(self.nuclei).data,
-            spacing=tuple(labels.spacing),
-        )
+        tissue = open_tissue(desk, self.labels, self.boundary, self.nuclei)
         context = desk.context(n_threads=1)
         try:
             cells = tissue.index.ids()

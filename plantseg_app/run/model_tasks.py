@@ -149,10 +149,9 @@ class VerifyModel(Task):
             trial = try_model(find_model(self.model_id))
         except PlantSegError as error:
             return Verified(self.model_id, str(error))
-        if trial is not None and not trial.passed:
-            difference = f"{trial.largest_difference:.2g}"
-            return Verified(self.model_id, f"it predicts something else of its test image (by up to {difference})")
-        return Verified(self.model_id, difference=None if trial is None else trial.largest_difference)
+        if trial is None:
+            return Verified(self.model_id)
+        return Verified(self.model_id, trial.problem, trial.largest_difference)
 
 
 @dataclasses.dataclass(frozen=True)

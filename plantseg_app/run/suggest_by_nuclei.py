@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from plantseg_app.run.desk import Desk, Task
+from plantseg_app.run.open_tissue import open_tissue
 from plantseg_app.run.store import VolumeRef
 
 if TYPE_CHECKING:
@@ -43,18 +44,10 @@ class SuggestByNuclei(Task):
         Refused
             If objects overlap.
         """
-        import numpy as np
-
         from plantseg_app.proofread.nuclei_help import suggest
-        from plantseg_app.proofread.tissue import Mark, Tissue
+        from plantseg_app.proofread.tissue import Mark
 
-        labels = desk.open(self.labels)
-        tissue = Tissue(
-            np.array(labels.data),
-            boundary=None if self.boundary is None else desk.open(self.boundary).data,
-            nuclei=desk.open(self.nuclei).data,
-            spacing=tuple(labels.spacing),
-        )
+        tissue = open_tissue(desk, self.labels, self.boundary, self.nuclei)
         tissue.marks.update(dict.fromkeys(self.locked, Mark.CORRECT))
         context = desk.context(n_threads=1)
         try:

@@ -50,6 +50,13 @@ class Trial:
         """Whether the model makes what it should; a few voxels at a threshold may fall to the other side."""
         return self.share_beyond <= _SHARE_BEYOND
 
+    @property
+    def problem(self) -> str:
+        """What is wrong, as the rest of a sentence about the model; "" when it passed."""
+        if self.passed:
+            return ""
+        return f"it predicts something else of its test image (by up to {self.largest_difference:.2g})"
+
 
 def try_model(model: InstalledModel) -> Trial | None:
     """Load an installed model and let it predict its test image; None when it has none. This loads torch.

@@ -13,6 +13,7 @@ from PySide6.QtCore import QObject, QTimer, Signal
 
 from plantseg_app.core.volume import Kind, Volume
 from plantseg_app.gui.proofreading.corrections import CORRECTED, Corrections
+from plantseg_app.gui.qt_runner import BUSY
 from plantseg_app.proofread.cell_index import CellIndex
 from plantseg_app.proofread.edit import Edit
 from plantseg_app.proofread.nuclei_help import NucleusProblem, Suggestion
@@ -22,7 +23,6 @@ from plantseg_app.run.store import VolumeRef
 from plantseg_app.run.suggest_by_nuclei import SuggestByNuclei
 from plantseg_app.run.workflow_edit import nodes_in_group
 
-_BUSY = "Something is running; wait for it, or cancel it first."
 _ALL_OF = (NucleusProblem.SHARED, NucleusProblem.SEVERAL)
 
 
@@ -129,7 +129,7 @@ class NucleiHelp(QObject):
         if self.corrections.session is None or not self.name or self.is_busy:
             return
         if self._bench.runner.is_busy or self.corrections.is_keeping:
-            self._give_up(_BUSY)
+            self._give_up(BUSY)
             return
         self.is_looking, self._touched = True, set()
         self.corrections.copy(self._keep, self._give_up)
@@ -140,12 +140,11 @@ class NucleiHelp(QObject):
         if beginning is None:
             self._give_up("")
             return
-        document, maps = self._bench.document, (beginning.nuclei, beginning.boundary)
+        bench, maps = self._bench, (beginning.nuclei, beginning.boundary)
 
         def refs() -> list[VolumeRef | None]:
-            kept = [None if one is None else document.ref_of(one) or self._bench.keep(one) for one in maps]
-            # Of no use afterwards, so it may make room.
-            return [self._bench.runner.store.add(labels), *kept]
+            # The labels are of no use afterwards, so they may make room.
+            return [bench.runner.store.add(labels), *bench.refs_of(maps)]
 
         self._bench.beside.ask(refs, self._start, self._give_up)
 
@@ -159,7 +158,7 @@ class NucleiHelp(QObject):
         if self._bench.start(SuggestByNuclei(labels, nuclei, boundary, locked), self._take_suggestions):
             self.is_looking = True
         else:
-            self._give_up(_BUSY)
+            self._give_up(BUSY)
 
     def _give_up(self, reason: str) -> None:
         self.is_looking, self._then = False, []

@@ -7,13 +7,12 @@ thread, a moment after the last correction.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from PySide6.QtCore import QObject, QTimer, Signal
 
-from plantseg_app.core.volume import Volume
-from plantseg_app.gui.document import Document
 from plantseg_app.gui.proofreading.corrections import Corrections
+from plantseg_app.gui.qt_runner import BUSY
 from plantseg_app.proofread.doubt import Doubt
 from plantseg_app.proofread.edit import Edit
 from plantseg_app.proofread.findings import Findings, Scale, Sight
@@ -72,19 +71,18 @@ class SuspiciousCells(QObject):
         if beginning is None or session is None or self.is_looking:
             return
         if self._bench.runner.is_busy:
-            self.told.emit("Something is running; wait for it, or cancel it first.")
+            self.told.emit(BUSY)
             return
         self.is_looking, self._session = True, session
         self.changed.emit()
         maps = (beginning.cells, beginning.boundary, beginning.nuclei)
-        look_up = functools.partial(_refs_of, self._bench.document, self._bench.keep, maps)
-        self._bench.beside.ask(look_up, self._start, self._give_up)
+        self._bench.beside.ask(functools.partial(self._bench.refs_of, maps), self._start, self._give_up)
 
     def _start(self, refs: Sequence[VolumeRef | None]) -> None:
         labels, boundary, nuclei = refs
         # As they were at the beginning: what was corrected since is looked at again afterwards.
         if labels is None or not self._bench.start(ExamineCells(labels, boundary, nuclei), self._take):
-            self._give_up("Something is running; wait for it, or cancel it first.")
+            self._give_up(BUSY)
         else:
             self.is_looking = True
 
@@ -210,13 +208,6 @@ class SuspiciousCells(QObject):
     def _fail_again(self, problem: str) -> None:
         self._is_in_thread = False
         self.told.emit(problem)
-
-
-def _refs_of(
-    document: Document, keep: Callable[[Volume], VolumeRef], maps: Sequence[Volume | None]
-) -> list[VolumeRef | None]:
-    """Return where the session keeps volumes, after writing what it does not keep yet."""
-    return [None if volume is None else document.ref_of(volume) or keep(volume) for volume in maps]
 
 
 def _examine(sights: Sequence[Sight], scale: Scale) -> dict[int, Findings]:
