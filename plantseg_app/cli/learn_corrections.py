@@ -17,16 +17,16 @@ if TYPE_CHECKING:
 
 def learn(arguments: argparse.Namespace, session: ProofreadSession, terminal: Terminal) -> dict[str, Any]:
     """Write the training data, or train with it, and return what to say as JSON."""
-    from plantseg_app.proofread.annotation import annotation_of, write_annotation
-    from plantseg_app.train.pairs import annotated_stack
+    from plantseg_app.proofread.annotation import annotation_of
+    from plantseg_app.train.pairs import write_annotated
 
     image = _image(arguments)
     stem = split_dataset(arguments.labels)[0].stem
     told: dict[str, Any] = {}
     if arguments.export_corrections:
         annotation = annotation_of(session.tissue)
-        written = write_annotation(annotation, image, arguments.export_corrections, stem)
-        files = annotated_stack(written, image).model_dump(exclude_defaults=True)
+        written = write_annotated(annotation, image, arguments.export_corrections, stem)
+        files = written.model_dump(exclude_defaults=True)
         told["training_data"] = files
         terminal.say(f"{len(annotation.cells)} cells marked as correct; name them in the settings of a training:")
         terminal.say(f"data: {{train: [{{{', '.join(f'{name}: {value}' for name, value in files.items())}}}]}}")
@@ -47,20 +47,14 @@ def _fine_tune(
     arguments: argparse.Namespace, session: ProofreadSession, image: Volume, folder: Path, terminal: Terminal
 ) -> dict[str, Any]:
     from plantseg_app.cli.train import segmenter, training
-    from plantseg_app.proofread.annotation import annotation_of, hold_out, write_annotation
-    from plantseg_app.train.fine_tune import fine_tune, fine_tune_settings, rim_for
-    from plantseg_app.train.pairs import annotated_stack
+    from plantseg_app.train.fine_tune import fine_tune, fine_tune_settings, write_parts
     from plantseg_app.zoo.catalogue import find_model
 
     card = find_model(arguments.fine_tune).card
-    parts = hold_out(annotation_of(session.tissue, rim_vox=rim_for(card)))
-    files = [
-        annotated_stack(write_annotation(part, image, folder, name), image)
-        for part, name in zip(parts, ("learn", "judge"), strict=True)
-    ]
-    settings = fine_tune_settings(arguments.fine_tune, str(arguments.model_output.resolve()), files[0], card)
+    learn, held_out = write_parts(session.tissue, image, folder, card)
+    settings = fine_tune_settings(arguments.fine_tune, str(arguments.model_output.resolve()), learn, card)
     with training(arguments, terminal) as (context, events):
-        tuned = fine_tune(settings, files[1], segmenter(arguments), context, events)
+        tuned = fine_tune(settings, held_out, segmenter(arguments), context, events)
     terminal.say(tuned.words)
     terminal.say(f"the model is {tuned.model}")
     return {

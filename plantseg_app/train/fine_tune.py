@@ -21,10 +21,13 @@ from plantseg_app.core.context import Context, QuietContext
 from plantseg_app.core.volume import Kind, Volume
 from plantseg_app.evaluate import Contingency, count_contingency, count_layer_contingency, seg_score
 from plantseg_app.io.reader import read_volume
+from plantseg_app.proofread.annotation import annotation_of, hold_out
+from plantseg_app.proofread.tissue import Tissue
 from plantseg_app.train.data import Stack, read_stack
 from plantseg_app.train.events import TrainEvents, send
 from plantseg_app.train.label_files import is_layered
 from plantseg_app.train.outcome import Segment, train_on
+from plantseg_app.train.pairs import write_annotated
 from plantseg_app.train.settings import (
     AugmentSettings,
     CardSettings,
@@ -153,6 +156,29 @@ def rim_for(card: ModelCard) -> int:
     kinds = {output.kind for output in card.outputs}
     needs_some = kinds & _SAYS_WHERE and Kind.BOUNDARY not in kinds and card.family["kind"] not in _OBJECTS_ALONE
     return _RIM_VOX if needs_some else 0
+
+
+def write_parts(tissue: Tissue, image: Volume, folder: Path, card: ModelCard) -> tuple[StackFiles, StackFiles]:
+    """Write what a model learns from and what it is tried on, of the cells marked as correct; slow.
+
+    Parameters
+    ----------
+    tissue, image
+        The cells and their image.
+    folder
+        For the files.
+    card
+        Of the model.
+
+    Raises
+    ------
+    Refused
+        If there are too few.
+    ResourceError
+        If the files cannot be written.
+    """
+    learned, held_out = hold_out(annotation_of(tissue, rim_vox=rim_for(card)))
+    return write_annotated(learned, image, folder, "learn"), write_annotated(held_out, image, folder, "held-out")
 
 
 def _suited(settings: TrainSettings, card: ModelCard) -> TrainSettings:

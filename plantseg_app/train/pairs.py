@@ -19,7 +19,7 @@ from pathlib import Path
 from plantseg_app.core.volume import Kind, Volume
 from plantseg_app.errors import PlantSegError, RequestError
 from plantseg_app.io import inspect_image, write_volume
-from plantseg_app.proofread.annotation import AnnotationFiles, unknown_file
+from plantseg_app.proofread.annotation import Annotation, unknown_file, write_annotation
 from plantseg_app.train.label_files import are_planes_over, looks_layered
 from plantseg_app.train.settings import StackFiles
 
@@ -170,8 +170,9 @@ def write_pair(path: Path, image: Volume, labels: Volume) -> StackFiles:
     return StackFiles(path=str(path), channel="all" if image.data.ndim == 4 else None, layered=layered)
 
 
-def annotated_stack(written: AnnotationFiles, image: Volume) -> StackFiles:
-    """Return the files of an annotation of `image` as a training names them."""
+def write_annotated(annotation: Annotation, image: Volume, folder: Path, name: str) -> StackFiles:
+    """Write an annotation of `image`, and return its files as a training names them; raises as `write_annotation`."""
+    written = write_annotation(annotation, image, folder, name)
     channel = "all" if image.data.ndim == 4 else None
     return StackFiles(path=str(written.path.resolve()), ignore=str(written.ignore.resolve()), channel=channel)
 

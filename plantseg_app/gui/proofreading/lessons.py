@@ -17,11 +17,11 @@ from plantseg_app.errors import RequestError
 from plantseg_app.gui.document import Document, Result
 from plantseg_app.gui.model_fit import fits_of
 from plantseg_app.paths import home_dir, samples_dir
-from plantseg_app.proofread.annotation import annotation_of, hold_out, write_annotation
+from plantseg_app.proofread.annotation import annotation_of
 from plantseg_app.proofread.refusal import Refused
 from plantseg_app.proofread.session import ProofreadSession
 from plantseg_app.proofread.tissue import Mark
-from plantseg_app.train.pairs import annotated_stack
+from plantseg_app.train.pairs import write_annotated
 from plantseg_app.train.settings import StackFiles
 from plantseg_app.zoo.card import ModelCard
 from plantseg_app.zoo.catalogue import list_models
@@ -138,34 +138,7 @@ def export_lesson(session: ProofreadSession, image: Volume, folder: Path, name: 
         If the files cannot be written.
     """
     annotation = annotation_of(session.tissue)
-    return Lesson(annotated_stack(write_annotation(annotation, image, folder, name), image), len(annotation.cells))
-
-
-def cut_lesson(session: ProofreadSession, image: Volume, folder: Path, rim_vox: int) -> tuple[Lesson, Lesson]:
-    """Write what is learned from and what is held out, of the cells marked as correct; slow.
-
-    Parameters
-    ----------
-    session, image
-        The cells and their image.
-    folder
-        For the files.
-    rim_vox
-        How much background beside the cells is known, as `plantseg_app.train.fine_tune.rim_for` says.
-
-    Raises
-    ------
-    Refused
-        If there are too few.
-    ResourceError
-        If the files cannot be written.
-    """
-    parts = hold_out(annotation_of(session.tissue, rim_vox=rim_vox))
-    learn, held_out = (
-        Lesson(annotated_stack(write_annotation(part, image, folder, name), image), len(part.cells))
-        for part, name in zip(parts, ("learn", "held-out"), strict=True)
-    )
-    return learn, held_out
+    return Lesson(write_annotated(annotation, image, folder, name), len(annotation.cells))
 
 
 def known_cells(session: ProofreadSession, like: Volume) -> Volume:

@@ -16,10 +16,10 @@ from PySide6.QtCore import QObject, Signal
 
 from plantseg_app.core.volume import Volume
 from plantseg_app.errors import PlantSegError, RequestError
+from plantseg_app.gui.document import Result
 from plantseg_app.gui.proofreading.corrections import CORRECTED, Corrections
 from plantseg_app.gui.proofreading.lessons import (
     Lesson,
-    cut_lesson,
     export_lesson,
     export_place,
     image_of,
@@ -143,10 +143,8 @@ class Teaching(QObject):
         base = self.corrections.base
         if base is None:
             return
-        try:
-            image = image_of(self.bench.document, base.volume)
-        except PlantSegError as error:
-            self.told.emit(str(error), "warning")
+        image = self._image_of(base)
+        if image is None:
             return
         folder, name = export_place(self.bench.document, base)
         self.corrections.read_labels(
@@ -159,10 +157,10 @@ class Teaching(QObject):
         self.minutes = 0.0
 
         def prepare(session: ProofreadSession, image: Volume, output: Path) -> Task:
-            from plantseg_app.train.fine_tune import rim_for
+            from plantseg_app.train.fine_tune import write_parts
 
-            learn, held_out = cut_lesson(session, image, output / "cells", rim_for(card))
-            return FineTuneTask(card.id, str(output), learn.files, held_out.files, steps, device, n_threads)
+            learn, held_out = write_parts(session.tissue, image, output / "cells", card)
+            return FineTuneTask(card.id, str(output), learn, held_out, steps, device, n_threads)
 
         self._begin(prepare)
 
@@ -203,10 +201,8 @@ class Teaching(QObject):
         session, base = self.corrections.session, self.corrections.base
         if session is None or base is None or self.is_busy:
             return
-        try:
-            image = image_of(self.bench.document, base.volume)
-        except PlantSegError as error:
-            self.told.emit(str(error), "warning")
+        image = self._image_of(base)
+        if image is None:
             return
         folder = self.bench.folder / _FOLDER
         self._output = output = folder / free_name(folder, "model")
@@ -214,6 +210,14 @@ class Teaching(QObject):
         self.told.emit("Gathering the cells …", "")
         self.corrections.read_labels(lambda session: prepare(session, image, output), self._start, self._give_up)
         self.changed.emit()
+
+    def _image_of(self, base: Result) -> Volume | None:
+        """Return the image of what is corrected; None, after saying why, where there is none."""
+        try:
+            return image_of(self.bench.document, base.volume)
+        except PlantSegError as error:
+            self._warn(str(error))
+            return None
 
     def _machine(self) -> tuple[str, int | None]:
         return self.bench.document.device, self.bench.preferences.value.computing.threads
