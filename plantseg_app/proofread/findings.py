@@ -21,7 +21,7 @@ from plantseg_app.algorithms.flooding import Spacing, flood, label_touching, loc
 from plantseg_app.algorithms.nuclei import BOUNDARY_SIGMA
 from plantseg_app.algorithms.region_graph import measure_edges
 from plantseg_app.proofread.cell_index import CellIndex
-from plantseg_app.proofread.tissue import Tissue
+from plantseg_app.proofread.tissue import Tissue, shares_held
 
 _SMALLEST_PART = 0.1
 _LEAST_FACE_VOX = 12
@@ -187,9 +187,7 @@ class Sight(NamedTuple):
     def _n_nuclei(self, inside: NDArray[np.bool_]) -> int:
         if self.nuclei is None or self.nucleus_index is None:
             return -1
-        names, counts = np.unique(self.nuclei[inside], return_counts=True)
-        pairs = zip(names.tolist(), counts.tolist(), strict=True)
-        return sum(1 for name, held in pairs if name and 2 * held > self.nucleus_index.size(name))
+        return sum(share > 0.5 for share in shares_held(self.nuclei[inside], self.nucleus_index).values())
 
 
 def _pieces(inside: NDArray[np.bool_]) -> tuple[int, int]:

@@ -129,11 +129,8 @@ class Tissue:
         self.is_layered = labels.ndim == 4
         self.planes = labels if self.is_layered else labels[None]
         for noun, image in (("boundary map", boundary), ("superpixels", superpixels), ("nuclei", nuclei)):
-            if image is not None and image.shape != self.shape_vox:
-                raise InputError(
-                    f"The {noun} has {image.shape} voxels (Z, Y, X) but the labels have {self.shape_vox}; "
-                    "bring both to the same shape."
-                )
+            if image is not None:
+                self._check_shape(f"{noun} has", image.shape)
         self.boundary, self.superpixels, self.nuclei = boundary, superpixels, nuclei
         self.embedding: Embedded | None = None
         self.spacing = spacing
@@ -150,11 +147,7 @@ class Tissue:
         InputError
             If it is that of another image.
         """
-        if embedding.shape_vox != self.shape_vox:
-            raise InputError(
-                f"The embedding has {embedding.shape_vox} voxels (Z, Y, X) but the labels have {self.shape_vox}; "
-                "bring both to the same shape."
-            )
+        self._check_shape("embedding has", embedding.shape_vox)
         self.embedding = embedding
 
     def take_nuclei(self, nuclei: NDArray[Any] | None, index: CellIndex | None = None) -> None:
@@ -172,15 +165,19 @@ class Tissue:
         InputError
             If they are those of another image.
         """
-        if nuclei is not None and nuclei.shape != self.shape_vox:
-            raise InputError(
-                f"The nuclei have {nuclei.shape} voxels (Z, Y, X) but the labels have {self.shape_vox}; bring both to "
-                "the same shape."
-            )
+        if nuclei is not None:
+            self._check_shape("nuclei have", nuclei.shape)
         self.nuclei = nuclei
         self.__dict__.pop("nucleus_index", None)
         if index is not None:
             self.__dict__["nucleus_index"] = index
+
+    def _check_shape(self, what_has: str, shape: tuple[int, ...]) -> None:
+        if shape != self.shape_vox:
+            raise InputError(
+                f"The {what_has} {shape} voxels (Z, Y, X) but the labels have {self.shape_vox}; bring both to the same "
+                "shape."
+            )
 
     @property
     def shape_vox(self) -> tuple[int, int, int]:
@@ -285,9 +282,7 @@ class Tissue:
         if self.nuclei is None:
             return {}
         box = self.index.box(cell)
-        names, counts = np.unique(self.nuclei[box][self.mask_of((cell,), box)], return_counts=True)
-        pairs = zip(names.tolist(), counts.tolist(), strict=True)
-        return {name: held / self.nucleus_index.size(name) for name, held in pairs if name}
+        return shares_held(self.nuclei[box][self.mask_of((cell,), box)], self.nucleus_index)
 
     def cells_of_nucleus(self, nucleus: int) -> dict[int, float]:
         """Return the cells that a nucleus lies in, and the share of it that each holds; of plain labels."""
@@ -439,3 +434,18 @@ def _spread(where: NDArray[np.bool_], values: NDArray[np.bool_]) -> NDArray[np.b
     mask = np.zeros(where.shape, bool)
     mask[where] = values
     return mask
+
+
+def shares_held(nuclei: NDArray[Any], index: CellIndex) -> dict[int, float]:
+    """Return the nuclei that occur in (N,) voxels, and the share of each that these are.
+
+    Parameters
+    ----------
+    nuclei
+        The nucleus of each voxel, 0 for none.
+    index
+        Of all nuclei.
+    """
+    names, counts = np.unique(nuclei, return_counts=True)
+    pairs = zip(names.tolist(), counts.tolist(), strict=True)
+    return {name: held / index.size(name) for name, held in pairs if name}

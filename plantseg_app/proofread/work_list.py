@@ -36,8 +36,6 @@ class Examination:
 
     Attributes
     ----------
-    session
-        Whose cells they are.
     scale
         How closely they were looked at.
     findings
