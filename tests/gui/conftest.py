@@ -187,3 +187,45 @@ def _empty(window: Any) -> None:
     window.viewer.clear()
     window.viewer.model.dims.ndisplay = 2
     window.viewer.model.dims.order = (0, 1, 2)
+
+
+@pytest.fixture
+def tiny_model() -> Callable[..., Path]:
+    """Make a model with random weights in a folder."""
+
+    def made(folder: Path, model_id: str = "tiny", dimensions: str = "3D", **changes: object) -> Path:
+        import hashlib
+
+        import torch
+
+        from plantseg_app.networks.boundary.family import BoundaryFamily
+        from plantseg_app.networks.weights import save_weights
+        from plantseg_app.zoo.card import ModelCard
+
+        family = BoundaryFamily(dimensions=dimensions, feature_maps=(2, 4))
+        folder.mkdir(parents=True)
+        torch.manual_seed(0)
+        save_weights(family.build(), folder / "weights.safetensors")
+        stored = (folder / "weights.safetensors").read_bytes()
+        plain: dict[str, Any] = {
+            "id": model_id,
+            "title": "Tiny",
+            "description": "For tests <of markup>.",
+            "family": family.to_plain(),
+            "dimensionality": dimensions,
+            "modality": "spinning disk",
+            "inputs": [{"name": "membrane"}],
+            "outputs": [{"name": "boundary", "kind": "boundary"}],
+            "normalisation": {"method": "percentile"},
+            "weights": {
+                "file": "weights.safetensors",
+                "sha256": hashlib.sha256(stored).hexdigest(),
+                "size_bytes": len(stored),
+            },
+            "licence": "MIT",
+            "authors": ["Nobody"],
+        }
+        (folder / "card.yaml").write_text(ModelCard(**{**plain, **changes}).to_yaml(), encoding="utf-8")
+        return folder
+
+    return made

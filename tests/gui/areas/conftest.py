@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -76,43 +75,3 @@ def open_area(window: Any) -> Callable[[str], Any]:
         return window.areas[index]
 
     return opened
-
-
-@pytest.fixture
-def tiny_model() -> Callable[..., Path]:
-    """Make a model with random weights in a folder."""
-
-    def made(folder: Path, model_id: str = "tiny", **changes: object) -> Path:
-        import torch
-
-        from plantseg_app.networks.boundary.family import BoundaryFamily
-        from plantseg_app.networks.weights import save_weights
-        from plantseg_app.zoo.card import ModelCard
-
-        family = BoundaryFamily(feature_maps=(2, 4))
-        folder.mkdir(parents=True)
-        torch.manual_seed(0)
-        save_weights(family.build(), folder / "weights.safetensors")
-        stored = (folder / "weights.safetensors").read_bytes()
-        plain: dict[str, Any] = {
-            "id": model_id,
-            "title": "Tiny",
-            "description": "For tests <of markup>.",
-            "family": family.to_plain(),
-            "dimensionality": "3D",
-            "modality": "spinning disk",
-            "inputs": [{"name": "membrane"}],
-            "outputs": [{"name": "boundary", "kind": "boundary"}],
-            "normalisation": {"method": "percentile"},
-            "weights": {
-                "file": "weights.safetensors",
-                "sha256": hashlib.sha256(stored).hexdigest(),
-                "size_bytes": len(stored),
-            },
-            "licence": "MIT",
-            "authors": ["Nobody"],
-        }
-        (folder / "card.yaml").write_text(ModelCard(**{**plain, **changes}).to_yaml(), encoding="utf-8")
-        return folder
-
-    return made

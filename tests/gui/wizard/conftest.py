@@ -62,41 +62,6 @@ def sample_window(one_window: Any) -> Any:
 
 
 @pytest.fixture
-def tiny_2d_model() -> Callable[..., Path]:
+def tiny_2d_model(tiny_model: Callable[..., Path]) -> Callable[[Path], Path]:
     """Make a 2D model with random weights in a folder."""
-
-    def made(folder: Path) -> Path:
-        import hashlib
-
-        import torch
-
-        from plantseg_app.networks.boundary.family import BoundaryFamily
-        from plantseg_app.networks.weights import save_weights
-        from plantseg_app.zoo.card import ModelCard
-
-        family = BoundaryFamily(dimensions="2D", feature_maps=(2, 4))
-        folder.mkdir(parents=True)
-        torch.manual_seed(0)
-        save_weights(family.build(), folder / "weights.safetensors")
-        stored = (folder / "weights.safetensors").read_bytes()
-        card = {
-            "id": "tiny",
-            "title": "Tiny",
-            "description": "For tests.",
-            "family": family.to_plain(),
-            "dimensionality": "2D",
-            "inputs": [{"name": "membrane"}],
-            "outputs": [{"name": "boundary", "kind": "boundary"}],
-            "normalisation": {"method": "percentile"},
-            "weights": {
-                "file": "weights.safetensors",
-                "sha256": hashlib.sha256(stored).hexdigest(),
-                "size_bytes": len(stored),
-            },
-            "licence": "MIT",
-            "authors": ["Nobody"],
-        }
-        (folder / "card.yaml").write_text(ModelCard(**card).to_yaml(), encoding="utf-8")
-        return folder
-
-    return made
+    return lambda folder: tiny_model(folder, dimensions="2D")
