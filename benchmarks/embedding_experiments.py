@@ -273,6 +273,10 @@ def run_arm(arm, images, arguments, seed):
 # ---------------------------------------------------------------------------------------------- table and plot
 
 
+def rows_of(arm, rows):
+    return [row for row in rows if (row["experiment"], row["arm"]) == (arm.experiment, arm.name)]
+
+
 def write(rows, output):
     with open(f"{output}-experiments.csv", "w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
@@ -282,7 +286,7 @@ def write(rows, output):
         "\n| experiment | arm | SBD | AP50 | DiC | SBD in true foreground | published |\n|---|---|---|---|---|---|---|"
     )
     for arm in ARMS:
-        mine = [row for row in rows if (row["experiment"], row["arm"]) == (arm.experiment, arm.name)]
+        mine = rows_of(arm, rows)
         if mine:
             cells = []
             for key in ("sbd", "ap50", "dic", "sbd_within"):
@@ -297,10 +301,10 @@ def draw(rows, output):
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
-    arms = [arm for arm in ARMS if any((r["experiment"], r["arm"]) == (arm.experiment, arm.name) for r in rows)]
+    arms = [arm for arm in ARMS if rows_of(arm, rows)]
     figure, axes = pyplot.subplots(figsize=(8, 0.36 * len(arms) + 0.8), layout="constrained")
     for place, arm in enumerate(arms):
-        mine = [r for r in rows if (r["experiment"], r["arm"]) == (arm.experiment, arm.name)]
+        mine = rows_of(arm, rows)
         values, within = ([r[key] for r in mine] for key in ("sbd", "sbd_within"))
         is_odd = len({a.experiment for a in arms[: place + 1]}) % 2
         axes.barh(place, np.mean(values), color="#0072B2" if is_odd else "#E69F00", alpha=0.6)

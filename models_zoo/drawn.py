@@ -103,8 +103,8 @@ def draw_endothelium(shape: tuple[int, int], seed: int) -> tuple[NDArray[np.uint
     # Rows that are shifted by half a cell make hexagons, which random steps make uneven.
     places = np.stack([rows, columns + rows % 2 / 2], -1).reshape(-1, 2) * distance + rng.normal(0, 3, (rows.size, 2))
     pixels = np.stack(np.mgrid[: shape[0], : shape[1]], -1)
-    (first, second), nearest = np.moveaxis(cKDTree(places).query(pixels, 2)[0], -1, 0), cKDTree(places).query(pixels)[1]
-    to_line = (second - first) / 2
+    distances, ranked = cKDTree(places).query(pixels, 2)
+    to_line, nearest = (distances[..., 1] - distances[..., 0]) / 2, ranked[..., 0]
     grain = ndimage.gaussian_filter(rng.normal(0, 1, shape), 1.5) * 0.5
     bright = (
         0.25 + 0.6 * (1 - np.exp(-((to_line / 3) ** 2))) * rng.uniform(0.8, 1.1, len(places))[nearest] + 0.3 * grain
